@@ -1,0 +1,129 @@
+"""What travels between the executor and the places where work runs, as JSON; nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from orchestrator.model.execution import Cause, PhaseName
+from orchestrator.model.job import JobHandle
+from orchestrator.model.log import Level
+from orchestrator.model.values import Frozen, Instant, Json
+
+
+class Dispatch(Frozen):
+    """One task run to do: everything a worker or supervisor needs, and nothing it does not.
+
+    `spec` is TaskSpec.raw; `context` holds only the names that the task's templates refer to. `partial` lists tasks
+    whose outputs in the context are only those of the run's own loop iterations; the others are fetched on demand.
+    `sealed` are encrypted values in the context (SECRET inputs), to be opened where they are used.
+    """
+
+    task_run_id: str
+    execution_id: str
+    namespace: str
+    flow_id: str
+    flow_revision: int
+    task_id: str
+    attempt: int = 0  # from 0
+    lease: int
+    generation: int
+    spec: Mapping[str, Json]
+    context: Mapping[str, Json] = Field(default_factory=dict)
+    partial: tuple[str, ...] = ()
+    group: str = ""
+    timeout: float | None = None  # seconds
+    job: JobHandle | None = None  # of an earlier dispatch of the same generation
+    api_token: str = Field("", repr=False)  # opens this execution's files, keys and outputs over the API
+    log_level: Level | None = None
+
+
+class Stop(Frozen):
+    """End one task run. `cause` is KILLED or TIMEOUT; an unknown run is remembered, so that it never starts."""
+
+    task_run_id: str
+    lease: int
+    cause: Cause = Cause.KILLED
+
+
+class Reported(Frozen):
+    """The head of every report: which dispatch speaks. The executor drops what carries an old lease."""
+
+    task_run_id: str
+    execution_id: str
+    lease: int
+    at: Instant
+
+
+class Received(Reported):
+    """The run left its queue and its code begins. `worker` is the actor's name."""
+
+    kind: Literal["received"] = "received"
+    worker: str = ""
+
+
+class PhaseReached(Reported):
+    kind: Literal["phase"] = "phase"
+    name: PhaseName
+    detail: str | None = None
+
+
+class JobPrepared(Reported):
+    """A job has been named and not yet made; it is made once this is acknowledged as saved."""
+
+    kind: Literal["job"] = "job"
+    handle: JobHandle
+
+
+class SaidLine(Frozen):
+    """A log line on its way; the executor adds namespace, flow and ids."""
+
+    at: Instant
+    level: Level
+    message: str
+    offset: int
+    thread: str | None = None
+
+
+class Said(Reported):
+    """Lines and metrics, in order."""
+
+    kind: Literal["said"] = "said"
+    lines: tuple[SaidLine, ...] = ()
+    metrics: tuple[Mapping[str, Json], ...] = ()  # {type, name, value, tags, timestamp}
+
+
+class Outcome(Reported):
+    """The run has ended. `state` is SUCCESS, WARNING, FAILED or KILLED as the task itself sees it."""
+
+    kind: Literal["outcome"] = "outcome"
+    state: Literal["SUCCESS", "WARNING", "FAILED", "KILLED", "SKIPPED"]
+    outputs: Mapping[str, Json] = Field(default_factory=dict)
+    cause: Cause | None = None
+    error: str | None = None
+    labels: Mapping[str, str] | None = None  # execution labels to set (core.execution.Labels)
+    execution_variables: Mapping[str, Json] | None = None
+
+
+Report = Annotated[Received | PhaseReached | JobPrepared | Said | Outcome, Field(discriminator="kind")]
+REPORTS: TypeAdapter[tuple[Report, ...]] = TypeAdapter(tuple[Report, ...])
+DISPATCHES: TypeAdapter[tuple[Dispatch, ...]] = TypeAdapter(tuple[Dispatch, ...])
+
+
+class Held(Frozen):
+    """One dispatch that a worker or supervisor has: waiting, running, or ended and not yet acknowledged."""
+
+    task_run_id: str
+    lease: int
+
+
+class Inventory(Frozen):
+    """What a worker or supervisor holds now; the executor asks on start before it sends anything again."""
+
+    worker: str
+    group: str = ""
+    slots: int = 0
+    version: str = ""
+    held: tuple[Held, ...] = ()

@@ -1,0 +1,207 @@
+"""What a flow is: its tasks, inputs, outputs, triggers, as written and checked, nothing rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, field_validator, model_serializer, model_validator
+
+from orchestrator.model.log import Level
+from orchestrator.model.values import Duration, Frozen, Json, Label, labels_of
+
+
+class RetryKind(StrEnum):
+    CONSTANT = "constant"
+    EXPONENTIAL = "exponential"
+    RANDOM = "random"
+
+
+class RetryBehavior(StrEnum):
+    RETRY_FAILED_TASK = "RETRY_FAILED_TASK"
+    CREATE_NEW_EXECUTION = "CREATE_NEW_EXECUTION"
+
+
+class Retry(Frozen):
+    """When and how often failed work is tried again. `max_attempts` counts the first try too; 0 or None: no limit."""
+
+    type: RetryKind
+    interval: Duration | None = None
+    max_interval: Duration | None = Field(None, alias="maxInterval")
+    min_interval: Duration | None = Field(None, alias="minInterval")
+    delay_factor: float = Field(2.0, alias="delayFactor")
+    max_attempts: int | None = Field(None, alias="maxAttempts", validation_alias=AliasChoices("maxAttempts", "maxAttempt"))
+    max_duration: Duration | None = Field(None, alias="maxDuration")
+    warning_on_retry: bool = Field(False, alias="warningOnRetry")
+    behavior: RetryBehavior = RetryBehavior.RETRY_FAILED_TASK
+
+
+class Fallback(StrEnum):
+    """What to do when no live worker can take the work."""
+
+    WAIT = "WAIT"
+    FAIL = "FAIL"
+    CANCEL = "CANCEL"
+    IGNORE = "IGNORE"
+
+
+class WorkerGroupRef(Frozen):
+    """Which worker group work is sent to. `key` may be a template; blank or None means the default group."""
+
+    key: str | None = None
+    fallback: Fallback = Fallback.WAIT
+
+
+class WorkerSelector(Frozen):
+    """The newer way to name workers: by the tags of their groups."""
+
+    tags: tuple[str, ...] = ()
+    match: Literal["ALL", "ANY"] = "ALL"
+    fallback: Fallback = Fallback.FAIL
+
+
+class TaskSpec(Frozen):
+    """A task as written: what the engine must know of any task, and the whole of its properties in `raw`.
+
+    `raw` holds every property of the source, `id` and `type` included, unrendered (plugin defaults already merged in);
+    it is what a worker builds the plugin from, and what this serializes to.
+    """
+
+    raw: Mapping[str, Json]
+    id: str
+    type: str
+    disabled: bool = False
+    run_if: str | None = Field(None, alias="runIf")
+    timeout: str | None = None
+    queue_timeout: str | None = Field(None, alias="queueTimeout")
+    retry: Retry | None = None
+    allow_failure: bool = Field(False, alias="allowFailure")
+    allow_warning: bool = Field(False, alias="allowWarning")
+    log_level: Level | None = Field(None, alias="logLevel")
+    worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
+    worker_selector: WorkerSelector | None = Field(None, alias="workerSelector")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_raw(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "raw" not in data:
+            return {**data, "raw": dict(data)}
+        return data
+
+    @field_validator("run_if", "timeout", "queue_timeout", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return value if value is None or isinstance(value, str) else str(value)
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        return dict(self.raw)
+
+
+class Input(Frozen):
+    """One declared input. Type-specific properties (`values`, `min`, `after`, ...) stay in `raw`."""
+
+    raw: Mapping[str, Json]
+    id: str
+    type: str
+    required: bool = True
+    defaults: Json = None
+    description: str | None = None
+    display_name: str | None = Field(None, alias="displayName")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_raw(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "raw" not in data:
+            data = {**data}
+            if "name" in data and "id" not in data:  # older name of the same property
+                data["id"] = data.pop("name")
+            return {**data, "raw": data}
+        return data
+
+    @property
+    def has_defaults(self) -> bool:
+        return "defaults" in self.raw and self.raw["defaults"] is not None
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        return dict(self.raw)
+
+
+class FlowOutput(Frozen):
+    """One declared output of a flow: a template (or a structure of them), its type and whether it must have a value."""
+
+    id: str
+    value: Json = None
+    type: str | None = None
+    required: bool = True
+    description: str | None = None
+
+
+class TriggerSpec(Frozen):
+    """A trigger as written; like TaskSpec, `raw` is the whole of it."""
+
+    raw: Mapping[str, Json]
+    id: str
+    type: str
+    disabled: bool = False
+    worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_raw(cls, data: Any) -> Any:
+        return {**data, "raw": dict(data)} if isinstance(data, Mapping) and "raw" not in data else data
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        return dict(self.raw)
+
+
+class Concurrency(Frozen):
+    """How many executions of a flow may run at once, and what becomes of one more."""
+
+    limit: int
+    behavior: Literal["QUEUE", "CANCEL", "FAIL"] = "QUEUE"
+
+
+class Flow(Frozen):
+    """A checked flow at one revision. Its JSON is the Flow shape of the REST API (without `source`)."""
+
+    id: str
+    namespace: str
+    revision: int = 1
+    description: str | None = None
+    labels: tuple[Label, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[FlowOutput, ...] = ()
+    variables: Mapping[str, Json] = Field(default_factory=dict)
+    tasks: tuple[TaskSpec, ...]
+    errors: tuple[TaskSpec, ...] = ()
+    finally_: tuple[TaskSpec, ...] = Field((), alias="finally")
+    after_execution: tuple[TaskSpec, ...] = Field((), alias="afterExecution")
+    triggers: tuple[TriggerSpec, ...] = ()
+    plugin_defaults: tuple[Mapping[str, Json], ...] = Field((), alias="pluginDefaults")
+    concurrency: Concurrency | None = None
+    retry: Retry | None = None
+    worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
+    worker_selector: WorkerSelector | None = Field(None, alias="workerSelector")
+    disabled: bool = False
+    deleted: bool = False
+    draft: bool = False
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _either_form(cls, value: object) -> object:
+        return labels_of(value)
+
+    @field_validator("inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "variables", mode="before")
+    @classmethod
+    def _null_is_empty(cls, value: object, info: Any) -> object:
+        return ({} if info.field_name == "variables" else ()) if value is None else value
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.namespace, self.id)

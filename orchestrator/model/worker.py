@@ -1,0 +1,38 @@
+"""Worker groups and workers as the engine, the API and the command line see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from pydantic import Field
+
+from orchestrator.model.values import Frozen, Instant
+
+DEFAULT_GROUP = ""  # the key of the default group
+
+
+class WorkerState(StrEnum):
+    UP = "up"
+    DRAINING = "draining"
+    LOST = "lost"
+
+
+class WorkerInfo(Frozen):
+    """One always-on worker. `name` is its actor's name; `slots` counts what it may run at once."""
+
+    name: str
+    group: str = DEFAULT_GROUP
+    node_id: str = Field(alias="nodeId")
+    hostname: str = ""
+    slots: int
+    used: int = 0
+    state: WorkerState = WorkerState.UP
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    version: str = ""
+    seen: Instant | None = None
+
+
+def resource_of(group: str) -> str:
+    """The name of the custom Ray resource that stands for a group; no key can clash with the default's."""
+    return f"worker_group:{group or '_default'}"
