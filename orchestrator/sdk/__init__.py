@@ -1,0 +1,74 @@
+"""What plugins see: the small stable surface, with the model names they need."""
+
+from orchestrator.errors import (
+    BadSettings,
+    ExpressionFailed,
+    JobLost,
+    JobRejected,
+    NotFound,
+    RunnerUnavailable,
+    TaskFailed,
+    TimedOut,
+)
+from orchestrator.model.execution import PhaseName
+from orchestrator.model.flow import Retry, TaskSpec, WorkerGroupRef
+from orchestrator.model.job import Job, JobExit, JobHandle
+from orchestrator.model.log import Level
+from orchestrator.model.state import State
+from orchestrator.model.values import Duration, Json, Label, format_duration, labels_of, parse_duration
+from orchestrator.sdk.context import Files, Keys, RunContext, RunInfo, RunLogger
+from orchestrator.sdk.plugin import PluginModel
+from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
+from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Warned
+from orchestrator.sdk.template import Dynamic, Template, is_template
+from orchestrator.sdk.trigger import Trigger
+from orchestrator.sdk.values import truthy
+
+__all__ = [
+    "AnyTask",
+    "BadSettings",
+    "Duration",
+    "Dynamic",
+    "ExpressionFailed",
+    "Files",
+    "Flowable",
+    "Job",
+    "JobExit",
+    "JobHandle",
+    "JobLost",
+    "JobRejected",
+    "JobTools",
+    "Json",
+    "Keys",
+    "Label",
+    "Level",
+    "LogSink",
+    "NotFound",
+    "Order",
+    "PhaseName",
+    "Plan",
+    "PluginModel",
+    "Processes",
+    "Reaper",
+    "Retry",
+    "RunContext",
+    "RunInfo",
+    "RunLogger",
+    "RunnerUnavailable",
+    "RunningProcess",
+    "State",
+    "Task",
+    "TaskFailed",
+    "TaskRunner",
+    "TaskSpec",
+    "Template",
+    "TimedOut",
+    "Trigger",
+    "Warned",
+    "WorkerGroupRef",
+    "format_duration",
+    "is_template",
+    "labels_of",
+    "parse_duration",
+    "truthy",
+]

@@ -1,0 +1,124 @@
+"""What running work may ask of the place it runs in. Each protocol is small; a plugin sees nothing behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeVar
+
+from orchestrator.model.execution import PhaseName
+from orchestrator.model.job import Job, JobExit
+from orchestrator.model.log import Level
+from orchestrator.model.values import Frozen, Json
+from orchestrator.sdk.runner import JobTools, LogSink, TaskRunner
+from orchestrator.sdk.template import Dynamic
+
+T = TypeVar("T")
+
+
+class RunInfo(Frozen):
+    """Which run this is. `attempt` counts from 0; `generation` names what the run makes outside."""
+
+    installation: str
+    namespace: str
+    flow_id: str
+    flow_revision: int
+    execution_id: str
+    task_id: str
+    task_run_id: str
+    attempt: int
+    generation: int
+    group: str = ""
+
+
+class RunLogger(Protocol):
+    """Writes to the execution's log. Secrets are masked on the way out."""
+
+    def log(self, level: Level, message: str) -> None: ...
+    def trace(self, message: str) -> None: ...
+    def debug(self, message: str) -> None: ...
+    def info(self, message: str) -> None: ...
+    def warn(self, message: str) -> None: ...
+    def error(self, message: str) -> None: ...
+
+
+class Files(Protocol):
+    """Internal storage and namespace files, wherever they are. All raise NotFound, NotAllowed or Unavailable."""
+
+    def put(self, source: Path | BinaryIO, name: str) -> str:
+        """Keep a file of this execution; returns its `kestra:///...` URI. Two files of one name do not collide."""
+
+    def fetch(self, uri: str, to: Path) -> None:
+        """Copy a file this execution may read to a local path; parents are made."""
+
+    def open(self, uri: str) -> BinaryIO: ...
+
+    def size(self, uri: str) -> int: ...
+
+    def namespace_files(self, namespace: str) -> Sequence[str]:
+        """Paths of all files of a namespace, with a leading `/`."""
+
+    def fetch_namespace_file(self, namespace: str, path: str, to: Path) -> None: ...
+
+
+class Keys(Protocol):
+    """The key-value store of a namespace."""
+
+    def get(self, namespace: str, key: str) -> Json:
+        """The value. Raises NotFound when there is none or it has expired."""
+
+    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None) -> None: ...
+
+    def delete(self, namespace: str, key: str) -> bool: ...
+
+    def names(self, namespace: str) -> Sequence[str]: ...
+
+
+class RunContext(Protocol):
+    """Everything a task's `run` may use."""
+
+    info: RunInfo
+    logger: RunLogger
+    files: Files
+    keys: Keys
+    variables: Mapping[str, Any]
+
+    def render(self, value: Dynamic[T] | None) -> T:
+        """A property's value: templates rendered and read as the property's type; lists and maps are gone through.
+        None stays None. Raises ExpressionFailed."""
+
+    def render_typed(self, template: str) -> Json:
+        """As `render`, but a lone `{{ x }}` keeps the type of x."""
+
+    def with_variables(self, extra: Mapping[str, Any]) -> RunContext:
+        """The same context with more names for templates."""
+
+    def working_dir(self) -> Path:
+        """The run's own folder, made on first use, the same after a re-dispatch on this machine, removed at its end."""
+
+    def metric(self, kind: str, name: str, value: float, tags: Mapping[str, str] | None = None) -> None:
+        """Report a `counter`, `timer` (seconds) or `gauge`."""
+
+    def phase(self, name: PhaseName, detail: str | None = None) -> None: ...
+
+    def set_labels(self, labels: Mapping[str, str]) -> None:
+        """Put labels on the execution, once this run has ended well."""
+
+    def cancelled(self) -> bool:
+        """Whether the run has been told to stop; a long loop looks here."""
+
+    def on_stop(self, action: Callable[[], None]) -> None:
+        """Have `action` called, at most once and on another thread, when the run must stop; at once if it already must."""
+
+    def seal(self, text: str) -> Json:
+        """The text encrypted, as it may be kept in outputs. Raises BadSettings when no key is configured."""
+
+    def runner(self, spec: Mapping[str, Json] | None) -> TaskRunner:
+        """The task runner that a `taskRunner:` property names; None gives the one chosen for this run by the server's rule."""
+
+    def tools(self) -> JobTools: ...
+
+    def run_job(self, runner: TaskRunner, job: Job, said: LogSink) -> JobExit:
+        """Run a job to its end: named and saved, started or adopted, watched, its output files brought into the working
+        directory, removed. Raises JobRejected, RunnerUnavailable, JobLost, TimedOut."""

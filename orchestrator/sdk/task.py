@@ -1,0 +1,98 @@
+"""What a task is to its author: properties, and either `run` (it does something) or `plan` (it leads others)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from enum import StrEnum
+
+from pydantic import Field
+
+from orchestrator.model.flow import Retry, TaskSpec, WorkerGroupRef, WorkerSelector
+from orchestrator.model.log import Level
+from orchestrator.model.state import State
+from orchestrator.model.values import Frozen, Json
+from orchestrator.sdk.context import RunContext
+from orchestrator.sdk.plugin import PluginModel
+
+
+class AnyTask(PluginModel):
+    """The properties that every task has."""
+
+    id: str
+    type: str
+    version: str | None = None
+    description: str | None = None
+    disabled: bool = False
+    run_if: str | bool | None = None
+    timeout: str | None = None
+    queue_timeout: str | None = None
+    retry: Retry | None = None
+    allow_failure: bool = False
+    allow_warning: bool = False
+    log_level: Level | None = None
+    log_to_file: bool = False
+    worker_group: WorkerGroupRef | None = None
+    worker_selector: WorkerSelector | None = None
+
+
+class Task(AnyTask, ABC):
+    """A task that does something, on a worker or under a supervisor. Plain blocking Python on a thread of its own."""
+
+    @abstractmethod
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        """Do it and return the outputs. Raises TaskFailed (or any other error) to fail, Warned to end in WARNING."""
+
+
+class Warned(Exception):
+    """Raised by `run` to end in WARNING with these outputs."""
+
+    def __init__(self, message: str | None, outputs: Mapping[str, Json]) -> None:
+        super().__init__(message or "")
+        self.outputs = dict(outputs)
+
+
+class Order(StrEnum):
+    """How the tasks of a plan (of each iteration, under a loop) follow each other."""
+
+    SEQUENTIAL = "sequential"
+    PARALLEL = "parallel"
+    GRAPH = "graph"
+
+
+class Plan(Frozen):
+    """What a flowable does, decided once its expressions are known.
+
+    `tasks` run in `order`; with `values` they run once per value (text), else once. `limit` bounds what runs at once:
+    iterations under a loop, else tasks; 0 means no bound. `waits_for` (GRAPH) maps a task's id to those it needs.
+    `branch` names the list chosen. `outputs` become the flowable's own. A child's failure ends the flowable in
+    `on_failure`.
+    """
+
+    branch: str = "tasks"
+    tasks: tuple[TaskSpec, ...] = ()
+    order: Order = Order.SEQUENTIAL
+    limit: int = 0
+    values: tuple[str, ...] | None = None
+    waits_for: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    outputs: Mapping[str, Json] = Field(default_factory=dict)
+    on_failure: State = State.FAILED
+
+
+class Flowable(AnyTask, ABC):
+    """A task that leads other tasks. Pure: it is asked what to render, then what to do with the answers."""
+
+    errors: tuple[TaskSpec, ...] = ()
+    finally_: tuple[TaskSpec, ...] = Field((), alias="finally")
+
+    def questions(self) -> Mapping[str, Json]:
+        """The properties to render before `plan`, by name; text gives text, lists and maps are rendered through."""
+        return {}
+
+    @abstractmethod
+    def plan(self, answers: Mapping[str, Json]) -> Plan:
+        """What to do. The same answers give the same plan. Raises TaskFailed with the user's mistake."""
+
+    @abstractmethod
+    def branches(self) -> Mapping[str, tuple[TaskSpec, ...]]:
+        """Every list of tasks it holds besides `errors` and `finally`, by branch name, in source order."""
