@@ -1,0 +1,100 @@
+"""The thin handle on the executor that the server and the command line hold: typed requests over one call of text.
+
+The transport is given: an actor call in the product, a plain coroutine in one process.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from orchestrator import errors
+from orchestrator.model.values import Frozen, Json
+from orchestrator.runtime.requests import (
+    CreateExecution,
+    DeleteFiles,
+    DeleteFlow,
+    DeleteKeys,
+    ExecutionAction,
+    MoveFile,
+    PutFile,
+    PutKey,
+    SaveFlow,
+    Watch,
+)
+from orchestrator.store.port import SavedFlow
+
+Call = Callable[[str, str], Awaitable[str]]  # (method, JSON text) -> JSON text; raises Unavailable when the executor is away
+
+_BY_CODE: dict[str, type[errors.OrchestratorError]] = {
+    kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.OrchestratorError)
+}
+
+
+def failure(error: errors.OrchestratorError) -> str:
+    """An error as the text that `raised` turns back into it."""
+    told: dict[str, Any] = {"code": error.code, "message": str(error)}
+    if isinstance(error, errors.FlowInvalid):
+        told["diagnostics"] = [d.model_dump(mode="json") if hasattr(d, "model_dump") else d for d in error.diagnostics]
+    return json.dumps({"error": told})
+
+
+def raised(told: dict[str, Any]) -> errors.OrchestratorError:
+    """The error that `failure` wrote."""
+    if told.get("code") == errors.FlowInvalid.code:
+        return errors.FlowInvalid(told["message"], tuple(told.get("diagnostics") or ()))
+    kind = _BY_CODE.get(str(told.get("code")), errors.OrchestratorError)
+    return kind(told["message"]) if kind is not errors.IllegalTransition else errors.Conflict(told["message"])
+
+
+class ExecutorClient:
+    """Every request the executor takes. All raise the errors of `orchestrator.errors`; Unavailable while it restarts."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def _ask(self, method: str, request: Frozen) -> str:
+        answer = await self._call(method, request.model_dump_json(by_alias=False))
+        if answer.startswith('{"error":'):
+            raise raised(json.loads(answer)["error"])
+        return answer
+
+    async def save_flow(self, request: SaveFlow) -> SavedFlow:
+        return SavedFlow.model_validate_json(await self._ask("save_flow", request))
+
+    async def delete_flow(self, request: DeleteFlow) -> None:
+        await self._ask("delete_flow", request)
+
+    async def create_execution(self, request: CreateExecution) -> str:
+        """The execution's JSON text with its task runs, at its creation or (with `wait`) at its end."""
+        return await self._ask("create_execution", request)
+
+    async def act(self, request: ExecutionAction) -> Json:
+        return json.loads(await self._ask("act", request))
+
+    async def watch(self, request: Watch) -> Json:
+        """{"version": int, "ended": bool, "execution": {...} | null}; NotFound for an unknown execution."""
+        return json.loads(await self._ask("watch", request))
+
+    async def put_key(self, request: PutKey) -> None:
+        await self._ask("put_key", request)
+
+    async def delete_keys(self, request: DeleteKeys) -> list[str]:
+        """The keys that were there."""
+        found: list[str] = json.loads(await self._ask("delete_keys", request))["deleted"]
+        return found
+
+    async def put_file(self, request: PutFile) -> None:
+        await self._ask("put_file", request)
+
+    async def delete_files(self, request: DeleteFiles) -> bool:
+        """Whether there was anything."""
+        return bool(json.loads(await self._ask("delete_files", request))["found"])
+
+    async def move_file(self, request: MoveFile) -> None:
+        await self._ask("move_file", request)
+
+    async def cluster(self) -> Json:
+        """What runs where: {"workers": [WorkerInfo], "queued": {group: count}, "executor": {...}}."""
+        return json.loads(await self._ask("cluster", Frozen()))

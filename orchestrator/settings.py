@@ -1,0 +1,136 @@
+"""One frozen Settings: flags, then `ORCHESTRATOR_*` variables, then `orchestrator.yaml`, then defaults.
+
+The only module that reads the environment.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from orchestrator.errors import BadSettings
+from orchestrator.model.values import Frozen, Json
+
+PREFIX = "ORCHESTRATOR_"
+ENV_PREFIXES = ("KESTRA_", "ENV_")  # variables of the server shown to templates as `envs.<rest in lower case>`
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Settings(Frozen):
+    """Everything that can be set. Secrets are kept out of its repr and reach actors by a file of mode 0600 only."""
+
+    data: str = ".orchestrator"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    api_token: str | None = Field(None, repr=False)
+    database: str | None = Field(None, repr=False)  # default: SQLite in `data`
+    encryption_secret_key: str | None = Field(None, repr=False)  # base64 of 32 bytes
+    slots: int | None = None  # of the default worker; default 8 x CPUs
+    default_runner: Literal["auto", "docker", "process"] = "auto"
+    docker_allow: tuple[str, ...] = ()
+    globals: Mapping[str, Json] = Field(default_factory=dict)
+    envs: Mapping[str, str] = Field(default_factory=dict, repr=False)
+    secrets: Mapping[str, str] = Field(default_factory=dict, repr=False)  # SECRET_<KEY>, still base64
+    log_limit: int = 1_000_000  # lines one task run may write
+    dashboard: bool = True
+    ray_address: str | None = None  # an existing cluster; default: our own
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.data).absolute()
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data_dir / 'orchestrator.db'}"
+
+    @property
+    def url(self) -> str:
+        """Where clients on this machine reach the API."""
+        return f"http://{self.host if self.host not in ('0.0.0.0', '::') else '127.0.0.1'}:{self.port}"  # noqa: S104
+
+    def encryption_key(self) -> bytes | None:
+        """The 32 bytes behind `encryption_secret_key`. Raises BadSettings when it is not that."""
+        if self.encryption_secret_key is None:
+            return None
+        try:
+            key = base64.b64decode(self.encryption_secret_key, validate=True)
+        except ValueError:
+            key = b""
+        if len(key) != 32:
+            raise BadSettings(f"{PREFIX}ENCRYPTION_SECRET_KEY must be the base64 of 32 bytes; make one with: openssl rand -base64 32")
+        return key
+
+
+def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
+    """The settings in force. `flags` that are None were not given. Raises BadSettings naming the source of a bad value."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = _from_file(file or Path(environ.get(PREFIX + "CONFIG", "orchestrator.yaml")), given=file is not None or PREFIX + "CONFIG" in environ)
+    values.update(_from_environ(environ))
+    values.update({name: value for name, value in (flags or {}).items() if value is not None})
+    try:
+        found = Settings.model_validate(values)
+    except ValidationError as err:
+        first = err.errors()[0]
+        raise BadSettings(f"setting `{'.'.join(str(p) for p in first['loc'])}`: {first['msg']}") from err
+    found.encryption_key()
+    if found.host not in LOOPBACK and not found.api_token:
+        raise BadSettings(f"host {found.host} can be reached by others: set {PREFIX}API_TOKEN first, or bind 127.0.0.1")
+    return found
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        text = environ.get(PREFIX + name.upper())
+        if text:
+            values[name] = tuple(text.split(",")) if name == "docker_allow" else text
+    for name in ("globals", "envs", "secrets"):
+        values.pop(name, None)
+    values["envs"] = {
+        key[len(prefix) :].lower(): value for prefix in ENV_PREFIXES for key, value in environ.items() if key.startswith(prefix) and "TOKEN" not in key and "PASSWORD" not in key
+    }
+    values["secrets"] = {key[len("SECRET_") :]: value for key, value in environ.items() if key.startswith("SECRET_")}
+    return values
+
+
+def _from_file(path: Path, *, given: bool) -> dict[str, Any]:
+    if not path.exists():
+        if given:
+            raise BadSettings(f"no configuration file at {path}")
+        return {}
+    from orchestrator.lang.source import plain_yaml  # yaml lives in lang; this is read once, at start
+
+    document = plain_yaml(path.read_text())
+    if not isinstance(document, Mapping):
+        raise BadSettings(f"{path}: a map of settings is expected")
+    known = set(Settings.model_fields)
+    flat = {str(key).replace("-", "_"): value for key, value in document.items()}
+    variables = flat.pop("variables", None) or {}
+    if isinstance(variables, Mapping) and "globals" in variables:
+        flat["globals"] = variables["globals"]
+    unknown = sorted(set(flat) - known)
+    if unknown:
+        raise BadSettings(f"{path}: unknown setting `{unknown[0]}`")
+    return flat
+
+
+def save(settings: Settings, path: Path) -> None:
+    """Write the settings where the actors of this installation read them, mode 0600."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(settings.model_dump_json())
+
+
+def saved(path: Path) -> Settings:
+    """What `save` wrote."""
+    return Settings.model_validate_json(path.read_text())
+
+
+def environ() -> Mapping[str, str]:
+    """This process's environment, for those who start others."""
+    return os.environ
