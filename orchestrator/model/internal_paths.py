@@ -1,0 +1,26 @@
+"""The server's paths for running work, opened by a run-scoped token (`Authorization: Bearer <token>`) of that execution.
+
+Fill a template with `at`, which percent-encodes; errors come as the API's usual `{"message": ...}` with 404, 409, 422.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+RUN = "/api/v1/internal/runs/{execution_id}"
+OUTPUTS = RUN + "/outputs/{task_id}"  # GET -> JSON: the outputs of that task, as templates see them
+OPEN = RUN + "/open"  # POST {"sealed": [...]} -> {"values": [...]}
+SEAL = RUN + "/seal"  # POST {"text": str} -> {"sealed": ...}
+SECRET = RUN + "/secret"  # GET ?key=[&namespace=] -> {"value": str}
+ERROR_LOGS = RUN + "/error-logs"  # GET -> [{taskId, message, level, ...}]
+FILES = RUN + "/files"  # PUT ?name=[&task=&taskRun=], raw body -> {"uri": str}; GET ?uri= -> the bytes
+FILE_SIZE = RUN + "/files/size"  # GET ?uri= -> {"size": int}
+KEYS = RUN + "/kv/{namespace}"  # GET -> [str], the keys that have not expired
+KEY = RUN + "/kv/{namespace}/{key}"  # GET -> {"value": ...}; PUT {"value": ..., "ttl": seconds or null, "description"} -> 204; DELETE -> {"deleted": bool}
+NAMESPACE_FILES = RUN + "/namespace-files/{namespace}"  # GET -> [str], paths of all files, each with a leading "/"
+NAMESPACE_FILE = RUN + "/namespace-files/{namespace}/content"  # GET ?path= -> the bytes
+
+
+def at(template: str, **parts: str) -> str:
+    """A template with its parts filled in, each percent-encoded."""
+    return template.format_map({name: quote(text, safe="") for name, text in parts.items()})

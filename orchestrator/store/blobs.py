@@ -1,0 +1,102 @@
+"""The bytes of files, under one folder of the server's machine; who they belong to is the store's to know."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from orchestrator.errors import NotFound, StoreUnavailable
+
+CHUNK = 1 << 20  # bytes
+
+
+class Draft:
+    """A blob being written. Nobody sees it before `keep`; what is not kept is gone when the block ends."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self.id = secrets.token_hex(16)
+        self.size = 0
+        self._path = blobs.drafts / self.id
+        self._file: BinaryIO | None = self._path.open("xb")
+
+    def write(self, data: bytes) -> None:
+        """Add bytes. Raises StoreUnavailable when they cannot be kept."""
+        assert self._file is not None
+        try:
+            self._file.write(data)
+        except OSError as err:
+            raise StoreUnavailable(f"a file cannot be written: {err.strerror}") from err
+        self.size += len(data)
+
+    def keep(self) -> tuple[str, int]:
+        """Make it durable and visible; its id and its size in bytes."""
+        assert self._file is not None
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+            self._blobs.take(self._path, self.id)
+        except OSError as err:
+            raise StoreUnavailable(f"a file cannot be written: {err.strerror}") from err
+        return self.id, self.size
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Blobs:
+    """Blobs by random ids: no text of a user ever becomes a path of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.drafts = root / "drafts"
+        self.drafts.mkdir(parents=True, exist_ok=True)
+
+    def draft(self) -> Draft:
+        """A new blob to write to, as a context manager."""
+        return Draft(self)
+
+    def write(self, stream: BinaryIO) -> tuple[str, int]:
+        """Keep all bytes of a stream: the blob's id and its size. Whole or not at all."""
+        with self.draft() as draft:
+            while data := stream.read(CHUNK):
+                draft.write(data)
+            return draft.keep()
+
+    def path(self, blob: str) -> Path:
+        """Where the bytes lie. Raises NotFound for an id of another shape."""
+        if not (len(blob) == 32 and blob.isalnum() and blob.isascii()):
+            raise NotFound(f"no blob {blob!r}")
+        return self._root / blob[:2] / blob
+
+    def open(self, blob: str) -> BinaryIO:
+        """The bytes, for reading. Raises NotFound when there are none."""
+        try:
+            return self.path(blob).open("rb")
+        except FileNotFoundError as err:
+            raise NotFound("the file's content is gone") from err
+
+    def remove(self, blob: str) -> None:
+        """Forget the bytes. A blob already gone is success."""
+        self.path(blob).unlink(missing_ok=True)
+
+    def take(self, draft: Path, blob: str) -> None:
+        """Give a finished draft its place."""
+        target = self.path(blob)
+        target.parent.mkdir(exist_ok=True)
+        draft.replace(target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
