@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
+from pydantic import Field
+
 from orchestrator.model.execution import Execution, TaskRun
 from orchestrator.model.flow import Flow
 from orchestrator.model.log import Level, LogLine, Metric
@@ -14,6 +16,16 @@ from orchestrator.model.trigger import TriggerState
 from orchestrator.model.values import Frozen, Instant, Json
 
 T = TypeVar("T")
+
+
+class Installation(Frozen):
+    """What was drawn once when the store was made: its id, and random keys that only this installation's processes know.
+
+    `secrets` holds `tokens`, 32 random bytes in base64, to sign run-scoped tokens with. It is never shown.
+    """
+
+    id: str
+    secrets: Mapping[str, str] = Field(default_factory=dict, repr=False)
 
 
 class SavedFlow(Frozen):
@@ -70,9 +82,13 @@ class StoredFile(Frozen):
 class Changes:
     """Everything one turn of the executor saves: all of it or nothing, in one transaction.
 
-    Rows are whole: `executions` and `task_runs` are inserted or replaced by id. An execution is replaced only when
-    its stored `version` is one less than the row's (compare-and-set), else Fenced. A log line whose (task run,
-    offset) is already stored is dropped silently; so is a command whose id is stored.
+    What is gone goes first, then the rows come: a key in `keys` and `keys_gone` is there afterwards.
+    Rows are whole: `executions` and `task_runs` are inserted or replaced by id, each id once; a task run's execution
+    is stored already or in the same turn. An execution is replaced only when its stored `version` is one less than the
+    row's (compare-and-set), else Fenced; a new one may have any version. A log line whose (task run, offset) is
+    already stored is dropped silently, so offsets of different dispatches that both count must differ; a command whose
+    id is stored is dropped too. A metric whose value is not finite is dropped: JSON has no number for it.
+    NUL and half surrogate pairs in text come back as U+FFFD where a database cannot hold them.
     """
 
     flows: Sequence[SavedFlow] = ()
@@ -105,7 +121,13 @@ class Page:
 
 @dataclass(frozen=True)
 class Condition:
-    """One filter: a field of the REST contract's list, an operator of it (`EQUALS`, `IN`, `PREFIX` ...), a value."""
+    """One filter: a field of the REST contract's list, an operator of it (`EQUALS`, `IN`, `PREFIX` ...), a value.
+
+    With op `ALL` or `ANY` it is a group: `value` is a sequence of Conditions of which all or any must hold, and
+    `field` is ignored. Dates are ISO-8601 text with a zone, or aware datetimes; labels are a map of key to value or
+    `key:value` text. `NOT_...` operators also hold where there is no value. `level EQUALS` is that very level,
+    `minLevel EQUALS` that level or louder. An unknown field, operator or value raises Refused.
+    """
 
     field: str
     op: str
@@ -136,6 +158,9 @@ class Found(Generic[T]):
 
 class Reader(Protocol):
     """What anyone may ask. Every call sees all that was committed before it. All raise StoreUnavailable."""
+
+    def installation(self) -> Installation:
+        """The same from the day the store was made."""
 
     def flow(self, namespace: str, flow_id: str, revision: int | None = None, *, deleted: bool = False) -> SavedFlow | None:
         """The newest revision, or the one named. A flow whose newest revision is deleted is None unless `deleted`."""
@@ -173,9 +198,12 @@ class Reader(Protocol):
     def logs(self, which: LogFilter, *, after: int = 0, limit: int | None = None) -> Sequence[tuple[int, LogLine]]:
         """Lines in the order they were taken, each with its growing number; only those numbered above `after`."""
 
-    def search_logs(self, conditions: Sequence[Condition] = (), page: Page = Page()) -> Found[LogLine]: ...
+    def search_logs(self, conditions: Sequence[Condition] = (), page: Page = Page()) -> Found[LogLine]:
+        """Lines of any execution or trigger that meet all conditions (`q namespace flowId executionId level minLevel
+        triggerId startDate endDate` ...), newest first unless sorted."""
 
-    def metrics(self, execution_id: str, *, task_run_id: str | None = None, task_id: str | None = None, page: Page | None = None) -> Found[Metric]: ...
+    def metrics(self, execution_id: str, *, task_run_id: str | None = None, task_id: str | None = None, page: Page | None = None) -> Found[Metric]:
+        """Those of an execution in the order they were taken. No page: all."""
 
     def commands(self) -> Sequence[Command]:
         """All unanswered commands, oldest first."""
@@ -183,14 +211,19 @@ class Reader(Protocol):
     def key(self, namespace: str, key: str) -> KeyValue | None:
         """An entry, expired or not."""
 
-    def keys(self, namespace: str | None = None) -> Sequence[KeyValue]: ...
+    def keys(self, namespace: str | None = None) -> Sequence[KeyValue]:
+        """All entries of exactly this namespace (None: of all), expired ones too, sorted by namespace and key."""
 
     def file(self, kind: str, owner: str, path: str) -> StoredFile | None: ...
 
     def files(self, kind: str, owner: str, under: str = "/") -> Sequence[StoredFile]:
         """Everything below a folder, at any depth, sorted by path."""
 
-    def triggers(self, namespace: str | None = None, flow_id: str | None = None) -> Sequence[TriggerState]: ...
+    def triggers(self, namespace: str | None = None, flow_id: str | None = None) -> Sequence[TriggerState]:
+        """All of exactly this namespace and flow (None: any), sorted by namespace, flow and id."""
+
+    def search_triggers(self, conditions: Sequence[Condition] = (), page: Page | None = None) -> Found[TriggerState]:
+        """Those that meet all conditions (`q namespace flowId triggerId workerId` ...), by namespace, flow and id unless sorted."""
 
     def setting(self, name: str) -> Json:
         """A named document, or None."""
@@ -206,7 +239,10 @@ class StateStore(Reader, Protocol):
         """Become the one writer: raise the stored epoch by one, remember it, return it. The earlier owner is fenced from now on."""
 
     def commit(self, changes: Changes) -> None:
-        """Save all of it in one durable transaction. Raises Fenced when another owner has come or a version does not
-        match, StoreUnavailable when it cannot be written (nothing is saved then)."""
+        """Save all of it in one durable transaction. Raises Fenced when another owner has come (or none: ownership is
+        taken first) or a version does not match, StoreUnavailable when it cannot be written. Nothing is saved then;
+        only a connection lost during the very commit leaves it open, and repeating the same Changes raises Fenced
+        if they were saved and held an execution."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give up all connections. Closing twice is harmless."""
