@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from threading import Lock
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from orchestrator.errors import Fenced
 from orchestrator.store import queries, rows, schema
@@ -28,6 +29,7 @@ class DatabaseStore(DatabaseReader):
         super().__init__(reader, where)
         self._writer = writer
         self._sql = Statements(writer.dialect)
+        self._driver_error: type[Exception] = writer.dialect.loaded_dbapi.Error
         self._epoch: int | None = None
         self._labels = LabelMemory()
         self._connection: sa.Connection | None = None  # kept from turn to turn
@@ -35,11 +37,18 @@ class DatabaseStore(DatabaseReader):
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
+        """One transaction on the connection kept for it; a connection that failed is not used again."""
         with telling(self._where), self._turn:
             if self._connection is None:
-                self._connection = self._writer.connect().execution_options(preserve_rowcount=True)
-            with self._connection.begin():
-                yield self._connection
+                self._connection = self._writer.connect()
+            try:
+                with self._connection.begin():
+                    yield self._connection
+            except (sa.exc.DBAPIError, self._driver_error):
+                self._connection.invalidate()
+                self._connection.close()
+                self._connection = None
+                raise
 
     def take_ownership(self, owner: str, now: datetime) -> int:
         c = schema.owner.c
@@ -50,33 +59,37 @@ class DatabaseStore(DatabaseReader):
         return epoch
 
     def commit(self, changes: Changes) -> None:
-        labels = self._labels.changed(changes.executions)
+        labels = self._labels.changed(changes.executions, changes.executions_gone)
         executions = [rows.execution_row(e) for e in changes.executions]
-        runs: list[Run] = [run for run in storing(self._sql, changes, labels) if run[1]]
+        gone = [run for run in forgetting(self._sql, changes) if run[1]]
+        runs = [run for run in storing(self._sql, changes, labels) if run[1]]
         with self._writing() as connection:
-            self._check_owner(connection)
-            self._forget(connection, changes)
+            for which in changes.logs_gone:
+                connection.execute(schema.logs.delete().where(queries.lines(which)))
+            cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy's way to it costs more than the work
+            self._check_owner(cursor)
+            self._run(cursor, gone)
             if executions:
-                self._save(connection, executions)
-            for statement, values in runs:
-                connection.exec_driver_sql(statement, values)
+                self._save(cursor, executions)
+            self._run(cursor, runs)
         self._labels.learn(labels, changes.executions_gone)
 
-    def _check_owner(self, connection: sa.Connection) -> None:
-        stored = connection.exec_driver_sql(self._sql.epoch).scalar()
+    def _run(self, cursor: DBAPICursor, runs: Sequence[Run]) -> None:
+        for statement, values in runs:
+            if len(values) == 1:
+                cursor.execute(statement, values[0])
+            else:
+                cursor.executemany(statement, values)
+
+    def _check_owner(self, cursor: DBAPICursor) -> None:
+        cursor.execute(self._sql.epoch)
+        (stored,) = cursor.fetchone() or (None,)
         if self._epoch is None or stored != self._epoch:
             raise Fenced(f"The database {self._where} belongs to another executor now (epoch {stored}, this one had {self._epoch}); this one must end.")
 
-    def _forget(self, connection: sa.Connection, changes: Changes) -> None:
-        for statement, values in forgetting(self._sql, changes):
-            if values:
-                connection.exec_driver_sql(statement, values)
-        for which in changes.logs_gone:
-            connection.execute(schema.logs.delete().where(queries.lines(which)))
-
-    def _save(self, connection: sa.Connection, executions: list[rows.Row]) -> None:
-        saved = connection.exec_driver_sql(self._sql.executions, executions).rowcount
-        if saved != len(executions):
+    def _save(self, cursor: DBAPICursor, executions: list[rows.Row]) -> None:
+        self._run(cursor, [(self._sql.executions, executions)])
+        if cursor.rowcount != len(executions):
             ids = ", ".join(row[0] for row in executions[:20])
             raise Fenced(f"Not every version follows the stored one among the executions {ids}: another executor saved in between; this one must end.")
 

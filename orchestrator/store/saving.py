@@ -23,10 +23,10 @@ class LabelMemory:
     def __init__(self) -> None:
         self._stored: OrderedDict[str, list[Row]] = OrderedDict()
 
-    def changed(self, executions: Sequence[Execution]) -> list[tuple[str, list[Row]]]:
-        """The executions whose label rows are not known to be stored, with those rows."""
+    def changed(self, executions: Sequence[Execution], gone: Sequence[str]) -> list[tuple[str, list[Row]]]:
+        """The executions whose label rows are not known to be stored, with those rows. What is `gone` takes its labels along."""
         found = ((e.id, rows.execution_label_rows(e)) for e in executions)
-        return [(id, labels) for id, labels in found if self._stored.get(id) != labels]
+        return [(id, labels) for id, labels in found if id in gone or self._stored.get(id) != labels]
 
     def learn(self, stored: Sequence[tuple[str, list[Row]]], gone: Sequence[str]) -> None:
         for id in gone:

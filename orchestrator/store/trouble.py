@@ -35,16 +35,27 @@ def unavailable(where: str, err: BaseException) -> StoreUnavailable:
 
 @contextmanager
 def telling(where: str) -> Iterator[None]:
-    """Turns what the database raises into StoreUnavailable, or Refused where the asker's own value was at fault."""
+    """Turns what the database or its driver raises into StoreUnavailable, or Refused where the asker's own value was at fault."""
     try:
         yield
     except OrchestratorError:
         raise
-    except sa.exc.DBAPIError as err:
-        if isinstance(err, sa.exc.DataError) or "user-defined function raised" in str(err.orig):
-            raise Refused(f"The database cannot search with this value: {' '.join(str(err.orig).split())}") from err
-        raise unavailable(where, err) from err
     except (OverflowError, UnicodeError) as err:  # a number beyond 64 bits, half a surrogate pair
-        raise Refused(f"The database cannot hold this value: {err}") from err
+        raise Refused(f"The database {where} cannot hold this value: {err}") from err
     except (sa.exc.SQLAlchemyError, OSError) as err:
-        raise unavailable(where, err) from err
+        raise _told(where, getattr(err, "orig", None) or err) from err
+    except Exception as err:
+        if not _is_driver_error(err):
+            raise
+        raise _told(where, err) from err
+
+
+def _told(where: str, err: BaseException) -> OrchestratorError:
+    if any(kind.__name__ == "DataError" for kind in type(err).__mro__) or "user-defined function raised" in str(err):
+        return Refused(f"The database {where} cannot work with this value: {' '.join(str(err).split())}")
+    return unavailable(where, err)
+
+
+def _is_driver_error(err: Exception) -> bool:
+    """Whether this is the `Error` that every database driver has by PEP 249, whichever driver is used."""
+    return any(kind.__name__ == "Error" and kind.__module__.partition(".")[0] in {"sqlite3", "psycopg"} for kind in type(err).__mro__)
