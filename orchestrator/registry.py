@@ -55,6 +55,14 @@ def load(kind: str, name: str) -> type[Any]:
     return loaded
 
 
+def replaced_by(kind: str, name: str) -> str | None:
+    """The proper name of a type that was written by an older alias; None when the name is proper, short or unknown."""
+    catalogue = _catalogue(kind)
+    if name not in catalogue or name.startswith(SHORT):
+        return None
+    return next((n for n in sorted(catalogue) if n.startswith(SHORT) and catalogue[n].value == catalogue[name].value), None)
+
+
 def nearest(kind: str, name: str) -> str | None:
     """The installed type whose name is most like `name`, or None."""
     by_tail = {t.rsplit(".", 1)[-1].lower(): t for t in types(kind)}

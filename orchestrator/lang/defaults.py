@@ -1,0 +1,106 @@
+"""Plugin defaults: values that a flow, a namespace or the server gives to every plugin of a type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator.errors import NotFound
+from orchestrator.lang.complaints import unknown_property
+from orchestrator.lang.findings import Findings
+from orchestrator.lang.shape import accepted
+from orchestrator.lang.source import Path
+from orchestrator.lang.specs import Resolve
+from orchestrator.model.values import Json
+
+_KINDS = ("task", "trigger", "task_runner", "condition")
+_SECTIONS = ("tasks", "errors", "finally", "afterExecution", "triggers", "listeners")
+
+
+def check(findings: Findings, entries: Json, path: Path, resolve: Resolve) -> None:
+    """Every default names a type and gives values; those for one installed type are properties of it."""
+    if entries is not None and not isinstance(entries, list):
+        findings.add("wrong-type", "must be a list of plugin defaults", path)
+        return
+    for at, entry in enumerate(entries or ()):
+        _check_one(findings, entry, (*path, at), resolve)
+
+
+def _check_one(findings: Findings, entry: Json, path: Path, resolve: Resolve) -> None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+        findings.add("missing-property", "Invalid Plugin Default: `type` must not be null", path)
+        return
+    for name in set(entry) - {"type", "forced", "values"}:
+        found = unknown_property((*path, name), None, ("type", "forced", "values"))
+        findings.add(found.code, found.message, found.path, help=found.help, key=True)
+    values = entry.get("values")
+    if not isinstance(values, dict):
+        findings.add("missing-property", "Invalid Plugin Default: `values` must be a map of properties", (*path, "values"))
+        return
+    cls = _class(entry["type"], resolve)
+    for name in values if cls is not None else ():
+        if name not in accepted(cls):
+            found = unknown_property((*path, "values", name), cls)
+            findings.add(found.code, f"Invalid Plugin Default: {found.message}", found.path, help=found.help, key=True)
+
+
+def merge(document: dict[str, Json], resolve: Resolve, further: Sequence[Mapping[str, Json]] = ()) -> dict[str, Json]:
+    """The flow with its plugin defaults, then `further` ones (namespace, server), merged into all it holds.
+
+    What a plugin says itself wins, then the flow's default; a forced default wins over the plugin. A default for a
+    prefix of types gives each type only the properties that type has.
+    """
+    own = document.get("pluginDefaults") or document.get("taskDefaults") or ()
+    entries = [e for e in (*(own if isinstance(own, list) else ()), *further) if _usable(e)]
+    if not entries:
+        return document
+    return {**document, **{name: _merged(document[name], entries, resolve) for name in _SECTIONS if name in document}}
+
+
+def _usable(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and isinstance(entry.get("type"), str) and isinstance(entry.get("values"), Mapping)
+
+
+def _merged(value: Json, entries: Sequence[Mapping[str, Json]], resolve: Resolve) -> Json:
+    if isinstance(value, list):
+        return [_merged(item, entries, resolve) for item in value]
+    if not isinstance(value, dict):
+        return value
+    name = value.get("type")
+    mine = [e for e in entries if isinstance(name, str) and _matches(e["type"], name, resolve)]
+    if mine:
+        cls = _class(str(name), resolve)
+        given = [(bool(e.get("forced")), {k: v for k, v in e["values"].items() if cls is None or k in accepted(cls)}) for e in mine]
+        for forced, values in given:
+            value = value if forced else _over(values, value)
+        for forced, values in reversed(given):
+            value = _over(value, values) if forced else value
+    return {key: _merged(item, entries, resolve) for key, item in value.items()}
+
+
+def _matches(wanted: str, name: str, resolve: Resolve) -> bool:
+    if name.startswith(wanted):
+        return True
+    cls = _class(wanted, resolve)
+    return cls is not None and cls is _class(name, resolve)  # an alias or the short form of the same type
+
+
+def _class(name: str, resolve: Resolve) -> type[BaseModel] | None:
+    for kind in _KINDS:
+        try:
+            found: type[BaseModel] = resolve(kind, name)
+            return found
+        except NotFound:
+            continue
+    return None
+
+
+def _over(below: Mapping[str, Json], above: Mapping[str, Json]) -> dict[str, Json]:
+    """`above` laid over `below`, maps within maps too."""
+    made = dict(below)
+    for key, value in above.items():
+        lower = made.get(key)
+        made[key] = _over(lower, value) if isinstance(lower, Mapping) and isinstance(value, Mapping) else value
+    return made
