@@ -1,0 +1,140 @@
+"""Executions: start, read, find, remove."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request, Response
+
+from orchestrator.errors import NotFound
+from orchestrator.model.flow import Flow
+from orchestrator.model.values import Json
+from orchestrator.runtime.requests import CreateExecution, ExecutionAction, FileGiven
+from orchestrator.server import answers, filters
+from orchestrator.server.asked import Asked
+from orchestrator.server.bodies import json_body
+from orchestrator.server.forms import Form, Upload, read_form
+from orchestrator.server.parts import Parts, parts_of, slowly
+from orchestrator.server.problems import BadArgument, BadBody
+from orchestrator.store.port import Condition
+
+router = APIRouter(prefix="/api/v1/executions")
+starting = APIRouter(prefix="/api/v1/executions")  # two free segments: routed after every fixed word
+
+
+@router.get("/search", response_model=None)
+async def search(request: Request) -> Response:
+    asked = Asked(request)
+    return await _page(parts_of(request), filters.conditions(asked, filters.EXECUTIONS), asked)
+
+
+@router.get("", response_model=None)
+async def of_flow(request: Request) -> Response:
+    asked = Asked(request)
+    exact = [Condition(name, "EQUALS", asked.required(name)) for name in ("namespace", "flowId")]
+    return await _page(parts_of(request), exact, asked)
+
+
+async def _page(parts: Parts, conditions: list[Condition] | tuple[Condition, ...], asked: Asked) -> Response:
+    page = asked.page()
+    found = await slowly(lambda: parts.reader.executions_json(conditions, page))
+    return answers.page(found.rows, found.total)
+
+
+@router.get("/{execution_id}", response_model=None)
+async def get(request: Request, execution_id: str) -> Response:
+    return shown(parts_of(request), execution_id)
+
+
+@router.delete("/{execution_id}", response_model=None)
+async def delete(request: Request, execution_id: str) -> Response:
+    asked = Asked(request)
+    what: dict[str, Json] = {name: asked.flag(f"delete{name.title()}", default=True) for name in ("logs", "metrics", "storage")}
+    await parts_of(request).executor.act(ExecutionAction(execution_id=execution_id, verb="delete", args=what))
+    return answers.empty(204)
+
+
+@starting.post("/trigger/{namespace}/{flow_id}", response_model=None)
+@starting.post("/{namespace}/{flow_id}", response_model=None)
+async def create(request: Request, namespace: str, flow_id: str) -> Response:
+    """Start a flow: the answer is its execution at its creation, or with `wait` at its end."""
+    asked, parts = Asked(request), parts_of(request)
+    wanted = await _wanted(request, asked, parts, namespace, flow_id)
+    text = await parts.executor.create_execution(wanted)
+    return answers.stored(with_url(parts, namespace, flow_id, text))
+
+
+async def _wanted(request: Request, asked: Asked, parts: Parts, namespace: str, flow_id: str) -> CreateExecution:
+    labels = filters.labels_of(asked)
+    for key, _ in labels:
+        if key.startswith("system.") and key != "system.correlationId":
+            raise BadArgument(f"System labels can only be set by the server itself: {key}")
+    inputs, files = await given(request, parts, namespace, flow_id, revision=asked.number("revision"))
+    return CreateExecution(
+        namespace=namespace,
+        flow_id=flow_id,
+        revision=asked.number("revision"),
+        inputs=inputs,
+        files=files,
+        labels=labels,
+        wait=asked.flag("wait", default=False),
+        schedule_date=asked.instant("scheduleDate"),
+        kind=asked.text("kind"),
+    )
+
+
+async def given(
+    request: Request, parts: Parts, namespace: str, flow_id: str, *, revision: int | None = None
+) -> tuple[Mapping[str, Json], Mapping[str, FileGiven]]:
+    """Inputs as sent: texts of a form, or the values of a JSON object; and the files among them."""
+    if request.headers.get("content-type", "").startswith("application/json"):
+        values = await json_body(request, default={})
+        if not isinstance(values, dict):
+            raise BadBody("inputs are a JSON object")
+        return values, {}
+    form = await read_form(request, parts.blobs)
+    if not form.uploads:
+        return form.texts, {}
+    saved = parts.reader.flow(namespace, flow_id, revision)
+    return sorted_out(parts, form, saved.flow if saved is not None else None)
+
+
+def sorted_out(parts: Parts, form: Form, flow: Flow | None) -> tuple[Mapping[str, Json], Mapping[str, FileGiven]]:
+    """Which upload is which input: by its part's name where the flow declares that, else by its file name.
+
+    The text of an upload is the value of an input that is no file; what no input wants is dropped.
+    """
+    types = {spec.id: spec.type.upper() for spec in flow.inputs} if flow is not None else {}
+    texts: dict[str, Json] = dict(form.texts)
+    files: dict[str, FileGiven] = {}
+    for upload in form.uploads:
+        name = upload.part if upload.part in types else upload.name
+        if types.get(name) == "FILE":
+            files[name] = FileGiven(name=upload.name, blob=upload.blob, size=upload.size)
+        else:
+            if name in types:
+                texts[name] = _text(parts, upload)
+            parts.blobs.remove(upload.blob)
+    return texts, files
+
+
+def _text(parts: Parts, upload: Upload) -> str:
+    if upload.size > 16 << 20:
+        raise BadArgument(f"`{upload.part}` is no FILE input, and its content is too long for a value")
+    with parts.blobs.open(upload.blob) as file:
+        return file.read().decode("utf-8", "replace")
+
+
+def with_url(parts: Parts, namespace: str, flow_id: str, text: str) -> str:
+    """An execution's JSON text with the address people see it at."""
+    execution_id = json.loads(text[: text.index(",")] + "}").get("id") if text.startswith('{"id":') else json.loads(text)["id"]
+    return f'{text[:-1]},"url":"{parts.settings.url}/ui/executions/{namespace}/{flow_id}/{execution_id}"}}'
+
+
+def shown(parts: Parts, execution_id: str, status: int = 200) -> Response:
+    """An execution as stored. Raises NotFound."""
+    text = parts.reader.execution_json(execution_id)
+    if text is None:
+        raise NotFound(f"no execution `{execution_id}`")
+    return answers.stored(text, status)
