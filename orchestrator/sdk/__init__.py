@@ -19,10 +19,10 @@ from orchestrator.model.values import Duration, Json, Label, format_duration, la
 from orchestrator.sdk.context import Files, Keys, RunContext, RunInfo, RunLogger
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
-from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Warned
+from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Tasks, Warned
 from orchestrator.sdk.template import Dynamic, Template, is_template
 from orchestrator.sdk.trigger import Trigger
-from orchestrator.sdk.values import truthy
+from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
 
 __all__ = [
     "AnyTask",
@@ -45,6 +45,7 @@ __all__ = [
     "LogSink",
     "NotFound",
     "Order",
+    "Parsed",
     "PhaseName",
     "Plan",
     "PluginModel",
@@ -61,7 +62,9 @@ __all__ = [
     "TaskFailed",
     "TaskRunner",
     "TaskSpec",
+    "Tasks",
     "Template",
+    "Text",
     "TimedOut",
     "Trigger",
     "Warned",
@@ -70,5 +73,7 @@ __all__ = [
     "is_template",
     "labels_of",
     "parse_duration",
+    "text_map",
+    "text_of",
     "truthy",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from orchestrator.model.flow import Retry, TaskSpec, WorkerGroupRef, WorkerSelector
 from orchestrator.model.log import Level
@@ -79,11 +80,15 @@ class Plan(Frozen):
     on_failure: State = State.FAILED
 
 
+Tasks: TypeAlias = Annotated[tuple[TaskSpec, ...], BeforeValidator(lambda value: () if value is None else value)]
+"""A list of tasks as a property; null is the empty list."""
+
+
 class Flowable(AnyTask, ABC):
     """A task that leads other tasks. Pure: it is asked what to render, then what to do with the answers."""
 
-    errors: tuple[TaskSpec, ...] = ()
-    finally_: tuple[TaskSpec, ...] = Field((), alias="finally")
+    errors: Tasks = ()
+    finally_: Tasks = Field((), alias="finally")
 
     def questions(self) -> Mapping[str, Json]:
         """The properties to render before `plan`, by name; text gives text, lists and maps are rendered through."""

@@ -1,8 +1,16 @@
-"""How rendered text is read by tasks that decide on it."""
+"""How written and rendered values are read by tasks, where that differs from plain YAML."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Annotated, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator
+
 from orchestrator.model.values import Json
+
+T = TypeVar("T")
 
 
 def truthy(value: Json) -> bool:
@@ -19,3 +27,33 @@ def truthy(value: Json) -> bool:
         except ValueError:
             return True
     return bool(value)
+
+
+def text_of(value: Json) -> str:
+    """A value as text: text itself, everything else as compact JSON (`true`, `1`, `{"key":"value"}`)."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _scalar_as_text(value: object) -> object:
+    return text_of(value) if isinstance(value, bool | int | float) else value
+
+
+def _json_inside(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as err:
+        raise ValueError(f"`{value[:80]}` is not JSON: {err}") from err
+
+
+Text: TypeAlias = Annotated[str, BeforeValidator(_scalar_as_text)]
+"""Text; a number or boolean is written out (`1` may stand where `"1"` is meant)."""
+
+Parsed: TypeAlias = Annotated[T, BeforeValidator(_json_inside)]
+"""`Parsed[Mapping[str, Text]]`: a map, or text that holds it as JSON (what a template of a whole map renders to)."""
+
+
+def text_map(value: Mapping[str, Json]) -> Mapping[str, str]:
+    """Every value as text; null gives empty text."""
+    return {key: "" if one is None else text_of(one) for key, one in value.items()}
