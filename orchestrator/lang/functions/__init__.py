@@ -1,0 +1,1 @@
+"""What expressions can call: filters, functions and tests, the values they share, and how values print."""
