@@ -18,7 +18,6 @@ class Findings:
         self.source = source
         self.filename = filename
         self._found: dict[tuple[str, str, str], Diagnostic] = {}
-        self._paths: list[Path] = []
 
     def add(
         self,
@@ -34,7 +33,6 @@ class Findings:
         """Note one problem at `path`; `key` marks the property's name rather than its value."""
         where = mark or (self.source.mark(path, key=key) if self.source else Mark())
         text = path_text(path)
-        self._paths.append(path)
         self._found.setdefault(
             (code, message, text),
             Diagnostic(
@@ -50,9 +48,10 @@ class Findings:
             ),
         )
 
-    def touches(self, path: Path) -> bool:
-        """Whether something has been noted at `path`, above or below it (the whole document aside)."""
-        return any(seen and seen[: len(path)] == path[: len(seen)] for seen in self._paths)
+    def says(self, message: str, path: Path) -> bool:
+        """Whether this message has been noted for something within `path`."""
+        within = path_text(path)
+        return any(said == message and place.startswith(within) for _, said, place in self._found)
 
     def as_written(self, path: Path, value: Json) -> str:
         """A scalar as the user wrote it (`1.0` stays `1.0`), for a property that is text."""

@@ -61,8 +61,8 @@ class Specs:
         places = USUAL_PLACES if cls is None else task_places(cls)
         inner = [(spot, task) for spot, task in at_places(raw, places) if isinstance(task, dict) and ("type" in task or "id" in task)]
         if cls is not None:
-            self._properties(cls, raw, path, tuple(spot for spot, _ in inner))
             self._relations(cls, raw, path, [task for _, task in inner])
+            self._properties(cls, raw, path, tuple(spot for spot, _ in inner))
         self._parts(raw, path)
         self.templates(raw, path, beneath=tuple((*path, *spot) for spot, _ in inner))
         for spot, task in inner:
@@ -117,6 +117,8 @@ class Specs:
                 if any(found.path[: len(spot)] == spot for spot in inner):
                     continue
                 message, place = found.message, (*path, *found.path)
+                if self.findings.says(f"{raw.get('id')}: {message}", path):
+                    continue  # seen already, and with a closer place
                 if not found.path and isinstance(raw.get("id"), str) and not message.startswith(raw["id"] + ":"):
                     message = f"{raw['id']}: {message}"
                 if found.code in ("missing-property", "empty") and (str(found.path[0]), "*") in task_places(cls) and len(found.path) == 1:
@@ -226,7 +228,8 @@ class Specs:
         elif is_template(value):
             problem = self.template_problem(value)
             if problem is not None:
-                self.findings.add("bad-expression", problem, path)
+                # The language's own rule: such a flow is accepted, and only the task whose property it is fails, when it runs.
+                self.findings.add("bad-expression", problem, path, severity="warning")
 
     def duplicates(self) -> None:
         """No two tasks of a flow share an id, wherever they stand."""
