@@ -43,8 +43,12 @@ class JobHandle(Frozen):
 
 
 class JobExit(Frozen):
-    """How a job ended. `code` is the command's own exit code, 128+n for a signal; `reason` says why where more is known."""
+    """How a job ended. `code` is the command's own exit code, 128+n for a signal; `reason` says why where more is known.
+
+    `details` are the runner's own facts that people may want to see: a container's id, a console's address.
+    """
 
     code: int
     oom_killed: bool = False
     reason: str | None = None
+    details: Mapping[str, Json] = Field(default_factory=dict)

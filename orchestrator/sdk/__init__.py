@@ -17,6 +17,8 @@ from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Duration, Json, Label, format_duration, labels_of, parse_duration
 from orchestrator.sdk.context import Files, Keys, RunContext, RunInfo, RunLogger
+from orchestrator.sdk.lines import LineSplitter
+from orchestrator.sdk.naming import job_key, job_labels, label_value
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
 from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Tasks, Warned
@@ -42,6 +44,7 @@ __all__ = [
     "Keys",
     "Label",
     "Level",
+    "LineSplitter",
     "LogSink",
     "NotFound",
     "Order",
@@ -71,6 +74,9 @@ __all__ = [
     "WorkerGroupRef",
     "format_duration",
     "is_template",
+    "job_key",
+    "job_labels",
+    "label_value",
     "labels_of",
     "parse_duration",
     "text_map",

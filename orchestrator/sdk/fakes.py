@@ -167,6 +167,13 @@ class FakeTools(JobTools):
         self.processes = processes or LocalProcesses()
         self.phases: list[tuple[PhaseName, str | None]] = []
         self.stopped = False
+        self.powers: set[str] = set()
+
+    def environment(self) -> Mapping[str, str]:
+        return {"PATH": os.defpath, "HOME": "/", "LANG": "C.UTF-8"}
+
+    def allows(self, power: str) -> bool:
+        return power in self.powers
 
     def cancelled(self) -> bool:
         return self.stopped

@@ -52,6 +52,14 @@ class JobTools(Protocol):
     def phase(self, name: PhaseName, detail: str | None = None) -> None:
         """Tell the stage reached: provisioning, image, running."""
 
+    def environment(self) -> Mapping[str, str]:
+        """The node's own variables that a command may see (PATH, HOME, LANG, TZ, TMPDIR ...); nothing of the worker's."""
+        return {}
+
+    def allows(self, power: str) -> bool:
+        """Whether the server's `docker.allow` names a power over the host: privileged, host-network, host-pid, devices, volumes."""
+        return False
+
 
 class TaskRunner(PluginModel, ABC):
     """Runs one job somewhere of its own, and can find it again from any process.
