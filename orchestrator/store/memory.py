@@ -68,17 +68,22 @@ class MemoryStore:
 
     def _checked(self, changes: Changes) -> list[tuple[Execution, Columns]]:
         """The new rows of executions, made before anything is changed. Raises Fenced and StoreUnavailable."""
-        stored = {id: row["version"] for id, (row, _) in self._tables["executions"].items()}
-        for id in changes.executions_gone:
-            stored.pop(id, None)
+        coming: dict[str, int | None] = dict.fromkeys(changes.executions_gone)
         for execution in changes.executions:
-            if execution.id in stored and stored[execution.id] != execution.version - 1:
+            before = self._version(execution.id, coming)
+            if before is not None and before != execution.version - 1:
                 raise Fenced(f"The version of execution {execution.id} does not follow the stored one; this executor must end.")
-            stored[execution.id] = execution.version
+            coming[execution.id] = execution.version
         for run in changes.task_runs:
-            if run.execution_id not in stored:
+            if self._version(run.execution_id, coming) is None:
                 raise StoreUnavailable(f"The task run {run.id} belongs to the execution {run.execution_id}, which is not stored.")
         return [(e, _columns("executions", rows.execution_row(e))) for e in changes.executions]
+
+    def _version(self, id: str, coming: Mapping[str, int | None]) -> int | None:
+        if id in coming:
+            return coming[id]
+        found = self._tables["executions"].get(id)
+        return found[0]["version"] if found else None
 
     def _forget(self, changes: Changes) -> None:
         for id in changes.answered:

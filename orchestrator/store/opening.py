@@ -46,13 +46,17 @@ def _address(url: str) -> sa.URL:
 
 def _open_sqlite(address: sa.URL, migrate: bool, read_only: bool) -> DatabaseStore:
     file = Path(address.database or "").absolute()
-    where = str(file)
+    where, migrate = str(file), migrate and not read_only
     with telling(where):
-        sqlite.check_file(file, may_make=migrate and not read_only)
+        sqlite.check_file(file, may_make=migrate)
+        sqlite.check_content(file, whole=migrate)
         reader, writer = sqlite.engine(file, begin="BEGIN", writes=False), sqlite.engine(file, begin="BEGIN IMMEDIATE", writes=not read_only)
-        if migrate and not read_only:
-            sqlite.check_content(file)
-        return _ready(DatabaseStore(reader, writer, where), reader, writer, where, file, migrate and not read_only)
+        store = _ready(DatabaseStore(reader, writer, where), reader, writer, where, file, migrate)
+        if migrate:
+            sqlite.keep_journal(writer)
+            with suppress(OSError):  # another user's file stays as it is
+                os.chmod(file, 0o600)
+        return store
 
 
 def _open_postgres(address: sa.URL, migrate: bool, read_only: bool) -> DatabaseStore:
@@ -76,7 +80,4 @@ def _ready(store: DatabaseStore, reader: sa.Engine, writer: sa.Engine, where: st
     except BaseException:
         store.close()
         raise
-    if file is not None and migrate:
-        with suppress(OSError):  # another user's file stays as it is
-            os.chmod(file, 0o600)
     return store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import regex
@@ -12,14 +13,14 @@ import sqlalchemy as sa
 
 from orchestrator.errors import StoreUnavailable
 
-_MAGIC = b"SQLite format 3\x00"
 _BUSY = 15_000  # milliseconds to wait for another process's transaction
 _PATTERN_SECONDS = 1.0
 _WHOLE_CHECK = 256 * 1024 * 1024  # bytes; checking a larger file would hold up the start
 
+_MAKING = Lock()
+
 _SETUP = (
     f"PRAGMA busy_timeout = {_BUSY}",
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit answered is on the disk
     "PRAGMA foreign_keys = ON",
     "PRAGMA journal_size_limit = 67108864",
@@ -28,55 +29,46 @@ _SETUP = (
 
 
 def check_file(file: Path, *, may_make: bool) -> None:
-    """Make the file if it may be made. Raises StoreUnavailable when it is missing, no file, not SQLite, or may not be written."""
+    """Make the file if it may be made. Raises StoreUnavailable when it is missing, no file, or may not be written.
+
+    The file is never opened here once it exists: closing it would drop the locks that SQLite holds on it for this process.
+    """
     if not file.parent.is_dir():
         raise StoreUnavailable(f"The database {file} cannot be made: its folder does not exist; make it, or name another one.")
-    if not file.exists():
-        if not may_make:
-            raise StoreUnavailable(f"The database {file} does not exist; start the server once, which makes it.")
-        _open(file, os.O_CREAT | os.O_RDWR)
+    with _MAKING:
+        if not file.exists():
+            _make(file, may_make)
     if not file.is_file():
         raise StoreUnavailable(f"The database {file} is not a file; name another one.")
-    _open(file, os.O_RDWR)
-    _check_folder(file)
-    _check_head(file)
+    if not (_may(file, os.W_OK | os.R_OK) and _may(file.parent, os.W_OK | os.X_OK)):  # the journal lies beside the file
+        raise StoreUnavailable(f"The database {file} cannot be written; make the file and its folder writable for this user.")
 
 
-def _open(file: Path, flags: int) -> None:
+def _make(file: Path, may_make: bool) -> None:
+    if not may_make:
+        raise StoreUnavailable(f"The database {file} does not exist; start the server once, which makes it.")
     try:
-        os.close(os.open(file, flags | os.O_CLOEXEC, 0o600))
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as err:
-        raise StoreUnavailable(f"The database {file} cannot be written ({err.strerror}); make the file and its folder writable for this user.") from err
+        raise StoreUnavailable(f"The database {file} cannot be made ({err.strerror}); make its folder writable for this user.") from err
 
 
-def _check_folder(file: Path) -> None:
-    """SQLite keeps its journal beside the file, so the folder must be writable too (asked as the effective user)."""
-    if not os.access(file.parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise StoreUnavailable(f"The database {file} cannot be written: its folder is read-only; make the folder writable for this user.")
+def _may(path: Path, what: int) -> bool:
+    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _check_head(file: Path) -> None:
-    with file.open("rb") as opened:
-        head = opened.read(len(_MAGIC))
-    if head and head != _MAGIC:
-        raise StoreUnavailable(f"The file {file} is not an SQLite database; name another file, or move this one away.")
-
-
-def check_content(file: Path) -> None:
-    """Look the whole file through, if it is not too large. Raises StoreUnavailable when it is damaged."""
-    if not 0 < file.stat().st_size <= _WHOLE_CHECK:
-        return
+def check_content(file: Path, *, whole: bool) -> None:
+    """Look at the head of the file, or through the `whole` of it if it is not too large. Raises what SQLite raises."""
     connection = sqlite3.connect(file)
     try:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY}")
-        said = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
-    except sqlite3.DatabaseError as err:
-        said = [str(err)]
+        connection.execute("PRAGMA schema_version").fetchone()
+        if whole and file.stat().st_size <= _WHOLE_CHECK:
+            said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if said != "ok":
+                raise sqlite3.DatabaseError(f"database disk image is malformed: {said}")
     finally:
         connection.close()
-    if said != ["ok"]:
-        remedy = "move it away and put a backup (or the newest copy beside it, .bak-...) in its place"
-        raise StoreUnavailable(f"The database {file} is damaged; {remedy} ({' '.join(said[0].split())}).")
 
 
 def engine(file: Path, *, begin: str, writes: bool) -> sa.Engine:
@@ -103,6 +95,14 @@ def engine(file: Path, *, begin: str, writes: bool) -> sa.Engine:
         connection.exec_driver_sql(begin)
 
     return made
+
+
+def keep_journal(writer: sa.Engine) -> None:
+    """Have readers and the writer not wait for each other. The file remembers it."""
+    with writer.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA journal_mode = WAL")
 
 
 def _matches(pattern: str, text: Any) -> bool:

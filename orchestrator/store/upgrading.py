@@ -55,16 +55,16 @@ def upgrade(writer: sa.Engine, where: str, file: Path | None) -> None:
 
     Two processes at once are harmless: the second waits and finds nothing to do.
     """
-    with writer.connect() as connection:
-        stored = stored_revision(connection, where)
-    if file is not None and stored is not None:
-        copy_beside(file, stored)
     with writer.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
-        if must_upgrade(stored_revision(connection, where), where, may=True):
-            _run_steps(connection)
-            _found(connection)
+        stored = stored_revision(connection, where)
+        if not must_upgrade(stored, where, may=True):
+            return
+        if file is not None and stored is not None:
+            copy_beside(file, stored)  # nobody writes meanwhile: the transaction has the write lock
+        _run_steps(connection)
+        _found(connection)
 
 
 def _run_steps(connection: sa.Connection) -> None:

@@ -1,0 +1,71 @@
+"""A PostgreSQL server of the tests' own: a fresh cluster in a temporary folder, reached over a socket file in it.
+
+Debian's packages: `postgresql` (the server; its programs lie under /usr/lib/postgresql/<version>/bin). Where they are
+missing the tests are passed over, and fail when the environment variable CI is `true`.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PORT = 5432  # names the socket file only: nothing listens on the network
+
+
+def programs() -> Path | None:
+    """The folder with `initdb` and `pg_ctl`, the newest version there is."""
+    found = shutil.which("pg_ctl")
+    folders = [Path(found).resolve().parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name), reverse=True)
+    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
+
+
+def _user() -> str | None:
+    """Whom to run the server as: it refuses to be root."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
+
+
+def _run(command: Sequence[str | Path], user: str | None) -> None:
+    done = subprocess.run(command, user=user, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}, cwd="/")
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+
+@contextmanager
+def _folder(user: str | None) -> Iterator[Path]:
+    """Short, for a socket's path is at most 107 bytes, and readable for the server's user."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    try:
+        if user is not None:
+            shutil.chown(folder, user)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL of a running server's maintenance database. Skips or fails where there is no PostgreSQL."""
+    bin_ = programs()
+    if bin_ is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("PostgreSQL is not installed: apt-get install postgresql")
+    user = _user()
+    with _folder(user) as folder:
+        data = folder / "data"
+        _run([bin_ / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"], user)
+        options = f"-k {folder} -p {PORT} -c listen_addresses='' -c shared_buffers=32MB -c max_connections=50"
+        _run([bin_ / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-t", "60", "-o", options, "start"], user)
+        try:
+            yield f"postgresql+psycopg://tester@/postgres?host={folder}&port={PORT}"
+        finally:
+            _run([bin_ / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], user)
