@@ -134,3 +134,19 @@ def saved(path: Path) -> Settings:
 def environ() -> Mapping[str, str]:
     """This process's environment, for those who start others."""
     return os.environ
+
+
+def export(variables: Mapping[str, str]) -> None:
+    """Set variables of this process, for libraries that read nothing else."""
+    os.environ.update(variables)
+
+
+def worker_server() -> str | None:
+    """Where work on this machine reaches the API, as `server worker` was told; None on the head."""
+    return os.environ.get(PREFIX + "WORKER_SERVER")
+
+
+def worker_folder() -> Path | None:
+    """The folder for working directories on this machine, when one was named."""
+    text = os.environ.get(PREFIX + "WORKER_FOLDER")
+    return Path(text) if text else None

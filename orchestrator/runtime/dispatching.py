@@ -1,0 +1,141 @@
+"""Makes of a task run what is sent: where it goes, what its templates may need, the token that opens its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from orchestrator import registry
+from orchestrator.engine.groups import group_of
+from orchestrator.engine.variables import variables
+from orchestrator.engine.view import ExecutionView
+from orchestrator.errors import NotFound
+from orchestrator.lang.expressions import references_of
+from orchestrator.lang.sealing import Sealer, is_sealed
+from orchestrator.model.dispatch import Dispatch
+from orchestrator.model.execution import Placement, TaskRun, Where
+from orchestrator.model.flow import Fallback, TaskSpec
+from orchestrator.model.run_token import RunTokens
+from orchestrator.model.values import Json, parse_duration
+from orchestrator.runtime.engines import docker_answers
+from orchestrator.runtime.flow_cache import FlowCache
+from orchestrator.settings import Settings
+
+PROCESS = "io.kestra.plugin.core.runner.Process"
+DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
+TOKEN_LIFE = timedelta(days=7)  # a run that takes longer gets a new one with its next dispatch
+_EVERYTHING = ("*",)
+
+
+class Dispatcher:
+    """Reads settings and flows; decides nothing about states."""
+
+    def __init__(self, settings: Settings, tokens: RunTokens, flows: FlowCache) -> None:
+        self._settings, self._tokens, self._flows = settings, tokens, flows
+        key = settings.encryption_key()
+        self._sealer = Sealer(key) if key is not None else None
+
+    def head_context(self, view: ExecutionView, run: TaskRun | None, templates: Json) -> dict[str, Any]:
+        """The variables for templates rendered on the head: sealed values opened."""
+        wanted = references_of(templates)
+        context, _ = variables(view, run, wanted)
+        self._add_own(context, wanted)
+        return {name: self._opened(value) for name, value in context.items()} if self._sealer is not None else context
+
+    def _opened(self, value: Any) -> Any:
+        if is_sealed(value):
+            return self._sealer.open(value) if self._sealer is not None else value
+        if isinstance(value, Mapping):
+            return {key: self._opened(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._opened(inner) for inner in value]
+        return value
+
+    def _add_own(self, context: dict[str, Any], wanted: frozenset[tuple[str, ...]]) -> None:
+        names = {path[0] for path in wanted}
+        if "globals" in names or _EVERYTHING in wanted:
+            context["globals"] = dict(self._settings.globals)
+        if "envs" in names or _EVERYTHING in wanted:
+            context["envs"] = dict(self._settings.envs)
+
+    def placement(self, view: ExecutionView, run: TaskRun, spec: TaskSpec) -> Placement:
+        """Where a run should go, and who said so."""
+        group, level, fallback = group_of(spec, view.ancestors(run), view.flow, {})
+        group = str((view.before_answers(run) or {}).get("workerGroup.key", group) or "").strip()
+        runner, reason = self._runner(spec, group)
+        ephemeral = runner is not None and runner != PROCESS and _ephemeral(runner)
+        return Placement(
+            where=Where.SUPERVISOR if ephemeral else Where.WORKER, group=group, asked_at=level, fallback=Fallback(fallback).value, runner=runner, reason=reason
+        )
+
+    def _runner(self, spec: TaskSpec, group: str) -> tuple[str | None, str | None]:
+        if not _is_script(spec.type):
+            return None, None
+        asked = spec.raw.get("taskRunner")
+        if isinstance(asked, Mapping) and asked.get("type"):
+            return registry.full_name("task_runner", str(asked["type"])) or str(asked["type"]), "named by the task"
+        older = spec.raw.get("runner")
+        if older in ("PROCESS", "DOCKER"):
+            return (PROCESS if older == "PROCESS" else DOCKER), "named by the task's `runner`"
+        return self._default_runner(spec, group)
+
+    def _default_runner(self, spec: TaskSpec, group: str) -> tuple[str, str]:
+        rule = self._settings.default_runner
+        if rule != "auto":
+            return (PROCESS if rule == "process" else DOCKER), f"scripts.defaultRunner is {rule}"
+        has_image = bool(spec.raw.get("containerImage")) or bool((spec.raw.get("docker") or {}).get("image"))
+        if group and not has_image:
+            return PROCESS, f"the task names worker group '{group}' and no containerImage"
+        if has_image or docker_answers():
+            return DOCKER, "scripts.defaultRunner is auto"
+        return PROCESS, "no Docker engine answers and the task names no containerImage"
+
+    def dispatch(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, now: datetime) -> Dispatch:
+        """All that the place needs, and nothing it does not."""
+        wanted = self._flows.references(spec)
+        context, partial = variables(view, run, wanted)
+        self._add_own(context, wanted)
+        answers = view.before_answers(run) or {}
+        timeout = answers.get("timeout", spec.timeout)
+        placement = run.placement or Placement()
+        raw = dict(spec.raw)
+        if placement.runner is not None and not raw.get("taskRunner") and not raw.get("runner"):
+            raw["taskRunner"] = {"type": placement.runner}
+        return Dispatch(
+            task_run_id=run.id,
+            execution_id=run.execution_id,
+            namespace=run.namespace,
+            flow_id=run.flow_id,
+            flow_revision=view.execution.flow_revision,
+            task_id=run.task_id,
+            attempt=run.generation,
+            lease=run.lease,
+            generation=run.generation,
+            spec=raw,
+            context=context,
+            partial=partial,
+            group=placement.group,
+            timeout=parse_duration(str(timeout)).total_seconds() if timeout else None,
+            job=run.job,
+            api_token=self._tokens.mint(run.execution_id, now + TOKEN_LIFE),
+            log_level=spec.log_level,
+        )
+
+
+@cache
+def _is_script(task_type: str) -> bool:
+    """Whether a type is a script task: it says what to run, and a task runner says where."""
+    try:
+        return "task_runner" in registry.load("task", task_type).model_fields
+    except NotFound:
+        return False
+
+
+@cache
+def _ephemeral(runner_type: str) -> bool:
+    try:
+        return bool(registry.load("task_runner", runner_type).ephemeral)
+    except NotFound:
+        return False

@@ -1,0 +1,61 @@
+"""What expressions rendered on the head read: straight from the store and the server's settings."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.errors import ExpressionFailed
+from orchestrator.lang.expressions import MISSING
+from orchestrator.model.file_uri import SCHEME, FileUri
+from orchestrator.model.log import Level
+from orchestrator.settings import Settings
+from orchestrator.store.blobs import Blobs
+from orchestrator.store.port import LogFilter, Reader, StoredFile
+
+
+class HeadServices:
+    """The ExpressionServices of executor and server. Blocking: call it on a thread."""
+
+    def __init__(self, reader: Reader, blobs: Blobs, settings: Settings) -> None:
+        self._reader, self._blobs, self._settings = reader, blobs, settings
+
+    def secret(self, namespace: str, key: str) -> str:
+        text = self._settings.secrets.get(key.upper())
+        if text is None:
+            raise ExpressionFailed(f"Cannot find secret for key '{key}'.")
+        try:
+            return base64.b64decode(text).decode()
+        except ValueError as err:
+            raise ExpressionFailed(f"The secret '{key}' is not base64: set SECRET_{key.upper()} to the base64 of its text.") from err
+
+    def kv(self, namespace: str, key: str) -> Any:
+        found = self._reader.key(namespace, key)
+        if found is None or (found.expires is not None and found.expires <= datetime.now(UTC)):
+            return MISSING
+        return found.value
+
+    def read(self, path: str, context: Mapping[str, Any]) -> str:
+        with self._blobs.open(self._file(path, context).blob) as file:
+            return file.read().decode("utf-8", "replace")
+
+    def file_size(self, path: str, context: Mapping[str, Any]) -> int:
+        return self._file(path, context).size
+
+    def _file(self, path: str, context: Mapping[str, Any]) -> StoredFile:
+        if path.startswith(SCHEME):
+            uri = FileUri.parse(path)
+            found = self._reader.file("execution", uri.execution_id, uri.path)
+        else:
+            namespace = str(context.get("flow", {}).get("namespace", ""))
+            found = self._reader.file("namespace", namespace, "/" + path.lstrip("/"))
+        if found is None or found.directory:
+            raise ExpressionFailed(f"The file '{path}' does not exist.")
+        return found
+
+    def error_logs(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
+        execution_id = str(context.get("execution", {}).get("id", ""))
+        lines = self._reader.logs(LogFilter(execution_id=execution_id, min_level=Level.ERROR))
+        return [line.model_dump(mode="json", by_alias=True, exclude_none=True) for _, line in lines]

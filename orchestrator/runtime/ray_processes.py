@@ -1,0 +1,162 @@
+"""Starts and ends the processes of Ray nodes, and finds every one of them again by a mark in its environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from orchestrator.errors import Unavailable
+from orchestrator.model.values import Frozen
+
+MARK = "ORCHESTRATOR_CLUSTER"
+START_LIMIT = 90.0  # seconds for `ray start`
+# What no process of Ray, and so no worker, may inherit from the one who started it.
+_PRIVATE = ("SECRET_", "ORCHESTRATOR_API_TOKEN", "ORCHESTRATOR_ENCRYPTION_SECRET_KEY", "ORCHESTRATOR_DATABASE", "RAY_JOB", "RAY_ADDRESS", "KESTRA_", "ENV_")
+
+
+class Node(Frozen):
+    """A Ray node of ours: what is needed to use it and to end it."""
+
+    mark: str
+    address: str = ""  # host:port of the cluster's GCS
+    token_file: str
+    temp_dir: str
+    dashboard: str = ""  # host:port
+
+
+def new_mark() -> str:
+    """A fresh name for the processes of one node."""
+    return secrets.token_hex(8)
+
+
+def free_ports(count: int) -> list[int]:
+    """That many ports nobody listens on now."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in held]
+    finally:
+        for one in held:
+            one.close()
+
+
+def write_token(path: Path, token: str | None = None) -> str:
+    """Keep the cluster's token (a fresh one unless given), readable by this user only; returns it."""
+    if token is None and path.exists():
+        return path.read_text().strip()
+    token = token or secrets.token_hex(32)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(token)
+    return token
+
+
+def surroundings(node: Node, environ: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a node's processes: nothing private of ours, the mark, and Ray's settings."""
+    kept = {key: value for key, value in environ.items() if not key.startswith(_PRIVATE)}
+    return {
+        **kept,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": node.token_file,
+        "RAY_worker_niceness": "0",
+        "RAY_memory_monitor_refresh_ms": "0",
+        "RAY_health_check_period_ms": "1000",
+        "RAY_health_check_timeout_ms": "2000",
+        "RAY_health_check_failure_threshold": "3",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PATH": os.path.dirname(sys.executable) + os.pathsep + environ.get("PATH", os.defpath),
+        MARK: node.mark,
+        **(extra or {}),
+    }
+
+
+def start_head(node: Node, environ: Mapping[str, str], *, resources: Mapping[str, float], labels: Mapping[str, str], dashboard: bool) -> Node:
+    """Start a cluster's first node; returns it with its addresses. Raises Unavailable with what Ray said."""
+    gcs, client, board = free_ports(3)
+    arguments = ["--head", f"--port={gcs}", f"--ray-client-server-port={client}", f"--temp-dir={node.temp_dir}", f"--include-dashboard={str(dashboard).lower()}"]
+    arguments += [f"--dashboard-port={board}", "--dashboard-host=127.0.0.1"]
+    _ray_start(arguments, node, environ, resources, labels, {})
+    host = _node_address(node) or "127.0.0.1"
+    return node.model_copy(update={"address": f"{host}:{gcs}", "dashboard": f"127.0.0.1:{board}" if dashboard else ""})
+
+
+def start_worker(node: Node, environ: Mapping[str, str], *, resources: Mapping[str, float], labels: Mapping[str, str], extra: Mapping[str, str]) -> None:
+    """Join this machine to the cluster at `node.address`. Raises Unavailable with what Ray said."""
+    _ray_start([f"--address={node.address}"], node, environ, resources, labels, extra)
+
+
+def _ray_start(arguments: Sequence[str], node: Node, environ: Mapping[str, str], resources: Mapping[str, float], labels: Mapping[str, str], extra: Mapping[str, str]) -> None:
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments, "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0"]
+    command += [f"--resources={json.dumps(dict(resources))}", "--labels=" + ",".join(f"{key}={value}" for key, value in labels.items())]
+    try:
+        done = subprocess.run(command, env=surroundings(node, environ, extra), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_LIMIT, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired as err:
+        raise Unavailable(f"Ray did not start within {START_LIMIT:.0f} s") from err
+    if done.returncode != 0:
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise Unavailable("Ray did not start: " + " | ".join(said[-5:]))
+
+
+def _node_address(node: Node) -> str | None:
+    for process in marked(node.mark):
+        try:
+            command = process.cmdline()
+        except psutil.Error:
+            continue
+        for part in command:
+            if part.startswith("--node_ip_address="):
+                return part.split("=", 1)[1]
+    return None
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Every living process of this user with that mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def named(processes: Iterable[psutil.Process], word: str) -> psutil.Process | None:
+    """The process whose program has that name (`raylet`, `gcs_server`)."""
+    for process in processes:
+        try:
+            if Path(process.cmdline()[0]).name == word:
+                return process
+        except (psutil.Error, IndexError):
+            continue
+    return None
+
+
+def end(mark: str, *, within: float = 10.0) -> None:
+    """End every process with that mark: asked first, forced at half the time. None is left afterwards."""
+    deadline, asked = time.monotonic() + within, False
+    while processes := [p for p in marked(mark) if p.pid != os.getpid()]:
+        forced = time.monotonic() > deadline - within / 2
+        for process in processes:
+            try:
+                if forced:
+                    process.send_signal(signal.SIGKILL)
+                elif not asked:
+                    process.send_signal(signal.SIGTERM)
+            except psutil.Error:
+                continue
+        asked = True
+        psutil.wait_procs(processes, timeout=0.3)

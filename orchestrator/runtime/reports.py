@@ -1,0 +1,71 @@
+"""Takes what workers and supervisors report: each thing once, and nothing of an old lease."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.engine.events import RunEnded, RunReceived
+from orchestrator.model.dispatch import REPORTS, JobPrepared, Outcome, PhaseReached, Received, Report, Said
+from orchestrator.model.execution import Phase, TaskRun
+from orchestrator.model.log import LogLine, Metric
+from orchestrator.runtime.executor import Executor, Live
+from orchestrator.runtime.turn import Turn
+
+
+class Reports:
+    """The other end of every reporter. A report is acknowledged once all it says is saved."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def take(self, text: str) -> None:
+        """One batch, in order. Returns after the commit; the sender repeats it until then."""
+        reports = REPORTS.validate_json(text)
+        await self._executor.do(lambda turn: self._take(turn, reports))
+
+    def _take(self, turn: Turn, reports: tuple[Report, ...]) -> None:
+        for report in reports:
+            live = self._executor.live.get(report.execution_id)
+            run = live.view.run(report.task_run_id) if live is not None else None
+            if live is not None and run is not None and run.lease == report.lease and not run.state.current.ended:
+                self._one(turn, live, run, report)
+
+    def _one(self, turn: Turn, live: Live, run: TaskRun, report: Report) -> None:
+        match report:
+            case Received(worker=worker, at=at):
+                self._executor.step(turn, live, RunReceived(run.id, run.lease, worker, at))
+            case PhaseReached(name=name, at=at, detail=detail):
+                self._executor.amend(turn, live, run.model_copy(update={"phases": (*run.phases, Phase(name=name, at=at, detail=detail))}))
+            case JobPrepared(handle=handle):
+                self._executor.amend(turn, live, run.model_copy(update={"job": handle}))
+            case Said():
+                self._said(turn, run, report)
+            case Outcome():
+                self._executor.let_go(turn, run.id, run.lease)
+                self._executor.step(turn, live, RunEnded(report))
+
+    def _said(self, turn: Turn, run: TaskRun, said: Said) -> None:
+        about: dict[str, Any] = {
+            "namespace": run.namespace,
+            "flow_id": run.flow_id,
+            "execution_id": run.execution_id,
+            "task_id": run.task_id,
+            "task_run_id": run.id,
+        }
+        attempt = run.generation
+        turn.logs.extend(
+            LogLine.model_construct(
+                **about,
+                attempt_number=attempt,
+                timestamp=line.at,
+                level=line.level,
+                message=line.message,
+                offset=line.offset,
+                thread=line.thread,
+                trigger_id=None,
+                deleted=False,
+            )
+            for line in said.lines
+        )
+        turn.metrics.extend(Metric.model_validate({**metric, **about}) for metric in said.metrics)
+        turn.touched[run.execution_id] = None

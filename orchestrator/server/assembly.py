@@ -1,0 +1,35 @@
+"""Puts the HTTP server together from settings, a reader of the store and a handle on the executor."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from orchestrator.model.run_token import RunTokens
+from orchestrator.runtime.client import ExecutorClient
+from orchestrator.server.app import create_app
+from orchestrator.server.serve import serve
+from orchestrator.settings import Settings
+from orchestrator.store.blobs import Blobs
+from orchestrator.store.opening import open_store
+
+
+async def serve_api(settings: Settings, executor: ExecutorClient, join: dict[str, Any]) -> None:
+    """Serve until the process ends. `join` tells joining machines where the cluster is; its `token_file` is read at each join."""
+    reader = open_store(settings.database_url, migrate=False, read_only=True)
+    installation = reader.installation()
+
+    def join_info() -> dict[str, Any]:
+        told = {key: value for key, value in join.items() if key != "token_file"}
+        return {**told, "ray_token": Path(join["token_file"]).read_text().strip(), "installation": installation.id}
+
+    app = create_app(
+        executor=executor,
+        reader=reader,
+        settings=settings,
+        blobs=Blobs(settings.data_dir / "storage"),
+        run_tokens=RunTokens(base64.b64decode(installation.secrets["tokens"])),
+        join_info=join_info,
+    )
+    await serve(app, settings)
