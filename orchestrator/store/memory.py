@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +37,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._installation = Installation(id=str(uuid4()), secrets={"tokens": secrets.token_urlsafe(32)})
+        self._installation = Installation(id=str(uuid4()), secrets={"tokens": base64.b64encode(secrets.token_bytes(32)).decode()})
         self._epoch = 0
         self._owned: int | None = None
         self._tables: dict[str, dict[Any, Any]] = defaultdict(dict)
