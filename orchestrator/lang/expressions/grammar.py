@@ -29,8 +29,9 @@ _BINARY = {
 _UNARY = {"not": "op_not", "+": "op_plus", "-": "op_minus"}
 _UNARY_PRECEDENCE = 500
 _OPERATIONS = {
-    "contains": "op_contains", "==": "op_equal", "equals": "op_equal", "!=": "op_unequal", "<": "op_less", "<=": "op_at_most", ">": "op_more", ">=": "op_at_least",
-    "+": "op_add", "-": "op_subtract", "*": "op_multiply", "/": "op_divide", "%": "op_remainder", "..": "op_range",
+    "contains": "op_contains", "==": "op_equal", "equals": "op_equal", "!=": "op_unequal",
+    "<": "op_less", "<=": "op_at_most", ">": "op_more", ">=": "op_at_least", "..": "op_range",
+    "+": "op_add", "-": "op_subtract", "*": "op_multiply", "/": "op_divide", "%": "op_remainder",
 }  # fmt: skip
 _LITERALS: dict[str, Any] = {"true": True, "TRUE": True, "false": False, "FALSE": False, "none": None, "NONE": None, "null": None, "NULL": None}
 _RESERVED = frozenset({"true", "false", "null", "none"})
@@ -161,7 +162,8 @@ class ExpressionParser:
         if operator in ("??", "???"):
             return call("lazy_coalesce" if operator == "??" else "lazy_if_undefined", scope(), left, right, line=line)
         if operator == "~":
-            earlier = left.args if isinstance(left, nodes.Call) and left.node.name == "op_concat" else [left]
+            chained = isinstance(left, nodes.Call) and isinstance(left.node, nodes.EnvironmentAttribute) and left.node.name == "op_concat"
+            earlier = left.args if isinstance(left, nodes.Call) and chained else [left]
             return call("op_concat", *earlier, right, line=line)
         return call(_OPERATIONS[operator], left, right, line=line)
 
@@ -192,10 +194,8 @@ class ExpressionParser:
             self.arguments()
         if name.value not in TESTS:
             raise broken(f"Test [{name.value}] does not exist.", self.source, name.line)
-        if name.value == "defined":
-            found = call("lazy_defined", scope(), value, line=name.line)
-        else:
-            found = call("test:" + name.value, value, line=name.line)
+        defined = name.value == "defined"
+        found = call("lazy_defined", scope(), value, line=name.line) if defined else call("test:" + name.value, value, line=name.line)
         return call("op_negate", found, line=name.line) if negated else found
 
     # ---- operands ----------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from orchestrator.errors import ExpressionFailed
+from orchestrator.lang.functions.faults import shortened
 from orchestrator.lang.functions.limits import TEMPLATE_CHARS
 
 
@@ -43,7 +44,7 @@ class Token:
 
 def broken(problem: str, source: str, line: int) -> ExpressionFailed:
     """The error of a template that cannot be read."""
-    return ExpressionFailed(f"{problem} ({source}:{line})")
+    return ExpressionFailed(f"{problem} ({shortened(source)}:{line})")
 
 
 _START = re.compile(r"\{\{|\{%|\{#")
@@ -74,6 +75,7 @@ class _Lexer:
         self.source = source
         self.at = 0
         self.line = 1
+        self.has_raw = "endraw" in source
         self.trim_next = False
         self.tokens: list[Token] = []
 
@@ -91,7 +93,7 @@ class _Lexer:
         text = self.source[self.at : end]
         if self.trim_next:
             text, self.trim_next = text.lstrip(), False
-        raw = _RAW.match(self.source, end) if found else None
+        raw = _RAW.match(self.source, end) if found and self.has_raw else None
         opened = "" if found is None or raw else found.group()
         trim = _LEADING_TRIM[opened].match(self.source, end + 2) if opened else None
         if text := text.rstrip() if trim else text:

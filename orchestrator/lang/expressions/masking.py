@@ -35,12 +35,12 @@ def mask(text: str, secrets: Iterable[str]) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret, its base64, URL- and JSON-encoded forms, and the same of each of its lines of four or more characters."""
+    """The secret, its base64, URL- and JSON-encoded forms, and the same of each of its lines; of what is shorter than four characters only itself."""
     lines = [line.strip() for line in secret.splitlines()] if "\n" in secret or "\r" in secret else []
     found: set[str] = set()
     for text in (secret, secret.strip(), *(line for line in lines if len(line) >= _SHORTEST_LINE)):
         if text:
-            found |= {text, *_encoded(text)}
+            found |= {text, *(_encoded(text) if len(text) >= _SHORTEST_LINE else ())}
     return found
 
 

@@ -14,8 +14,6 @@ from orchestrator.lang.functions.lists import same
 from orchestrator.lang.functions.printing import is_list, number_text, to_text
 from orchestrator.lang.functions.ranges import span
 
-Number = int | float | Decimal
-
 
 def op_concat(*parts: Any) -> str:
     """`a ~ b`: the texts one after the other."""
@@ -48,25 +46,25 @@ def op_subtract(left: Any, right: Any) -> Any:
     return _calculate("SUBTRACT", left, right, lambda a, b: a - b)
 
 
-def op_multiply(left: Any, right: Any) -> Number:
+def op_multiply(left: Any, right: Any) -> Any:
     return _calculate("MULTIPLICATION", left, right, lambda a, b: a * b)
 
 
-def op_divide(left: Any, right: Any) -> Number:
+def op_divide(left: Any, right: Any) -> Any:
     """Whole numbers divide towards zero; decimals by zero give infinity."""
     return _calculate("DIVISION", left, right, _divide)
 
 
-def op_remainder(left: Any, right: Any) -> Number:
+def op_remainder(left: Any, right: Any) -> Any:
     """The remainder with the sign of the left side."""
     return _calculate("MODULUS", left, right, _remainder)
 
 
-def op_minus(value: Any) -> Number:
+def op_minus(value: Any) -> Any:
     return op_multiply(-1, value)
 
 
-def op_plus(value: Any) -> Number:
+def op_plus(value: Any) -> Any:
     return op_multiply(1, value)
 
 

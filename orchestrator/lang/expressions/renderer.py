@@ -11,9 +11,9 @@ from orchestrator.errors import ExpressionFailed, OrchestratorError
 from orchestrator.lang.expressions.compiler import compile_template
 from orchestrator.lang.expressions.scope import Scope, Usage, join
 from orchestrator.lang.functions import limits
-from orchestrator.lang.functions.faults import NeedsServices, Undefined
+from orchestrator.lang.functions.faults import NeedsServices, Undefined, shortened
 from orchestrator.lang.functions.javatext import class_name
-from orchestrator.lang.functions.printing import is_list
+from orchestrator.lang.functions.printing import is_list, weigh
 from orchestrator.lang.functions.services import ExpressionServices
 
 _RAW = re.compile(r"\{%-*\s*raw\s*-*%\}(.*?)\{%-*\s*endraw\s*-*%\}")
@@ -61,6 +61,7 @@ class Renderer:
             if "{" not in value:
                 return value
             return self._finish(self._rounds(value, context, usage) if recursive else self._text(value, context, usage))
+        weigh(value)
         if isinstance(value, Mapping):
             rendered: dict[Any, Any] = {}
             for key, held in value.items():
@@ -86,6 +87,8 @@ class Renderer:
         try:
             compiled = compile_template(template)
             text = join(compiled.root(Scope(self, compiled, context, usage, keep_raw=True)))
+        except (Undefined, NeedsServices):
+            raise
         except Exception as problem:
             raise _explained(problem, template) from problem
         usage.nesting -= 1
@@ -97,13 +100,16 @@ class Renderer:
             compiled = compile_template(template)
             for part in compiled.root(Scope(self, compiled, context, Usage(), keep_raw=True)):
                 total = part if total is None else total if part is None else _added(total, part)
+            weigh(total, lazy=True)
+        except (Undefined, NeedsServices):
+            raise
         except Exception as problem:
             raise _explained(problem, template) from problem
         return total
 
     @staticmethod
     def _finish(text: str) -> str:
-        return _RAW.sub(r"\1", text) if "raw" in text else text
+        return _RAW.sub(r"\1", text) if "endraw" in text else text
 
 
 def _added(total: Any, part: Any) -> Any:
@@ -119,12 +125,10 @@ def _added(total: Any, part: Any) -> Any:
 
 def _explained(problem: Exception, template: str) -> OrchestratorError:
     """The failure as the flow's author reads it: what was wrong, and in which expression."""
-    if isinstance(problem, Undefined | NeedsServices):
-        return problem
     if isinstance(problem, OrchestratorError) and not isinstance(problem, ExpressionFailed):
         return problem
-    text = str(problem) if isinstance(problem, ExpressionFailed) else _words(problem)
-    return ExpressionFailed(text if template in text or "used in the expression" in text else f"{text} (in `{template}`)")
+    text, shown = str(problem) if isinstance(problem, ExpressionFailed) else _words(problem), shortened(template)
+    return ExpressionFailed(text if shown in text else f"{text} (in `{shown}`)")
 
 
 def _words(problem: Exception) -> str:

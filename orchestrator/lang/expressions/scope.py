@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ExpressionFailed
 from orchestrator.lang.functions import limits
-from orchestrator.lang.functions.faults import Undefined
+from orchestrator.lang.functions.checks import is_empty
+from orchestrator.lang.functions.faults import Undefined, shortened
 from orchestrator.lang.functions.javatext import class_name
 from orchestrator.lang.functions.printing import is_list, to_text
 
@@ -33,9 +35,22 @@ class Macro(Frame):
 class Usage:
     """What a rendering and the renderings inside it have used up together."""
 
+    __slots__ = ("began", "nesting", "turns")
+
     def __init__(self) -> None:
         self.turns = 0
         self.nesting = 0
+        self.began = 0.0
+
+    def turn(self) -> None:
+        """Count one turn of a loop, or one body printed inside another. Raises ExpressionFailed past the bounds."""
+        now = time.monotonic()
+        self.began = self.began or now
+        self.turns += 1
+        if self.turns > limits.LOOP_TURNS:
+            raise ExpressionFailed(f"The loops of the expression take more than {limits.LOOP_TURNS} turns")
+        if now - self.began > limits.RENDER_SECONDS:
+            raise ExpressionFailed(f"The expression takes more than {limits.RENDER_SECONDS:g} s")
 
 
 class Scope:
@@ -76,7 +91,7 @@ class Scope:
         place[name] = value
 
     def undefined(self, name: Any, line: int) -> Undefined:
-        return Undefined(f"Unable to find `{to_text(name)}` used in the expression `{self.compiled.source}` at line {line}")
+        return Undefined(f"Unable to find `{to_text(name)}` used in the expression `{shortened(self.compiled.source)}` at line {line}")
 
     # ---- what functions may ask (the Rendering protocol) --------------------------------
 
@@ -182,17 +197,12 @@ class Loop:
             return
         frame = Frame(loop=self)
         self.scope.frames.append(frame)
-        for self.index, item in enumerate(self.items):
-            self._count()
+        for index, item in enumerate(self.items):
+            self.scope.usage.turn()
+            self.index = index
             frame[self.name] = item
             yield
-        self.scope.frames.remove(frame) if self.scope.frames[-1] is not frame else self.scope.frames.pop()
-
-    def _count(self) -> None:
-        usage = self.scope.usage
-        usage.turns += 1
-        if usage.turns > limits.LOOP_TURNS:
-            raise ExpressionFailed(f"The loops of the expression take more than {limits.LOOP_TURNS} turns")
+        self.scope.frames.remove(frame)
 
     def attribute(self, scope: Scope, key: Any, line: int) -> Any:
         length = len(self.items)
@@ -254,6 +264,7 @@ def op_macro(scope: Scope, name: str, positional: list[Any], named: Mapping[str,
 
 
 def _nested(scope: Scope, run: Callable[[], str]) -> str:
+    scope.usage.turn()
     scope.usage.nesting += 1
     if scope.usage.nesting > limits.RENDER_NESTING:
         raise ExpressionFailed("Too many calls of macros and blocks inside one another")
@@ -299,7 +310,7 @@ def lazy_defined(scope: Scope, value: Callable[[], Any]) -> bool:
 def lazy_default(scope: Scope, value: Callable[[], Any], instead: Callable[[], Any] = lambda: None) -> Any:
     """`value | default(instead)`: for undefined, null and empty."""
     found = _try(scope, value)
-    return instead() if found is _GONE or found is None or (isinstance(found, str | Mapping) or is_list(found)) and not found else found
+    return instead() if found is _GONE or found is None or is_empty(found) else found
 
 
 SCOPED: Mapping[str, Callable[..., Any]] = {name: held for name, held in globals().items() if name.startswith(("op_", "lazy_"))}

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from orchestrator.errors import ExpressionFailed
 
+_SHOWN_CHARS = 2000
+
+
+def shortened(template: str) -> str:
+    """A template as an error shows it."""
+    return template if len(template) <= _SHOWN_CHARS else template[:_SHOWN_CHARS] + "..."
+
 
 class Undefined(ExpressionFailed):
     """A variable, key or index that is not there. `??`, `???`, `is defined` and `default` catch it, nothing else does."""

@@ -131,8 +131,8 @@ def day_names(locale: str | None, width: str) -> list[str]:
     return [_cut(name, width) for name in _DAYS]
 
 
-_MONTHS = "January February March April May June July August September October November December".split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def _cut(name: str, width: str) -> str:
@@ -156,7 +156,7 @@ def localized(at: datetime, style: str, locale: str | None) -> str:
     """A date and time in one of the styles full, long, medium, short."""
     from babel.dates import format_datetime
 
-    return format_datetime(at, style, locale=_babel(locale or "en_US"))  # type: ignore[arg-type]  # the four styles
+    return format_datetime(at, style, locale=_babel(locale or "en_US"))
 
 
 def _zone(at: datetime, letter: str, count: int, locale: str | None) -> str:
@@ -263,5 +263,5 @@ def _time(given: dict[str, str]) -> time:
     micros = int(given["S"].ljust(6, "0")[:6]) if "S" in given else int(given.get("n", 0)) // 1000
     if "N" in given or "A" in given:
         since = int(given["N"]) // 1000 if "N" in given else int(given["A"]) * 1000
-        return (datetime.min + timedelta(microseconds=since)).time()
+        return (datetime.combine(date(1970, 1, 1), time()) + timedelta(microseconds=since)).time()
     return time(hour, int(given.get("m", 0)), int(given.get("s", 0)), micros)

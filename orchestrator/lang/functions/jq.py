@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.errors import ExpressionFailed
 from orchestrator.lang.functions import limits
-from orchestrator.lang.functions.printing import is_list, plain
+from orchestrator.lang.functions.printing import is_list, plain, weigh
 
 _PATH = re.compile(
     r"\s*(?:\.|(?:\.[A-Za-z_]\w*|\.?\[(?:\d{1,9}|\"[^\"\\]*\")\]|\.\"[^\"\\]*\")(?:\.[A-Za-z_]\w*|\.?\[(?:\d{1,9}|\"[^\"\\]*\")\]|\.\"[^\"\\]*\")*)\s*"
@@ -52,6 +52,7 @@ for line in sys.stdin.buffer:
 
 def results(program: str, value: Any) -> list[Any]:
     """All results of a program on a value. Raises ExpressionFailed for a wrong program, a failing one, and one that runs for too long."""
+    weigh(value)
     if _PATH.fullmatch(program):
         return [plain(_follow(program, value))]
     if _LOADS.match(program):

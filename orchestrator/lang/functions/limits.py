@@ -10,6 +10,8 @@ ITEMS = 1_000_000
 """Values in one list or map made or printed by an expression."""
 LOOP_TURNS = 1_000_000
 """Turns of all `for` loops of one rendering together."""
+RENDER_SECONDS = 10.0
+"""For a rendering with loops, looked at in every turn."""
 RENDER_ROUNDS = 100
 RENDER_NESTING = 15
 NESTING = 60
@@ -18,7 +20,7 @@ VALUE_DEPTH = 200
 """Levels of lists and maps in a value that is printed."""
 REGEX_SECONDS = 1.0
 JQ_SECONDS = 5.0
-TEMPLATE_CHARS = 4 * 1024 * 1024
+TEMPLATE_CHARS = 1024 * 1024
 
 
 def text_within(size: int) -> None:

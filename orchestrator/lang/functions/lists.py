@@ -11,7 +11,7 @@ from orchestrator.errors import ExpressionFailed
 from orchestrator.lang.functions import limits
 from orchestrator.lang.functions.catalogue import Table, entry, whole, wrong_input
 from orchestrator.lang.functions.javatext import class_name
-from orchestrator.lang.functions.printing import is_list, to_text
+from orchestrator.lang.functions.printing import is_list, to_text, weigh
 
 LIST_FILTERS: Table = {}
 _NUMBERS = int | float | Decimal
@@ -19,6 +19,13 @@ _NUMBERS = int | float | Decimal
 
 def same(left: Any, right: Any) -> bool:
     """Equality of the language: numbers across their types, everything else only with its own kind."""
+    if left is not right:
+        weigh(left)
+        weigh(right)
+    return _same(left, right)
+
+
+def _same(left: Any, right: Any) -> bool:
     if left is right:
         return True
     if isinstance(left, bool) or isinstance(right, bool):
@@ -26,9 +33,9 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, datetime) and isinstance(right, datetime) and (left.tzinfo is None) != (right.tzinfo is None):
         return False
     if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return len(left) == len(right) and all(key in right and same(value, right[key]) for key, value in left.items())
+        return len(left) == len(right) and all(key in right and _same(value, right[key]) for key, value in left.items())
     if is_list(left) and is_list(right):
-        return len(left) == len(right) and all(same(one, other) for one, other in zip(left, right, strict=False))
+        return len(left) == len(right) and all(_same(one, other) for one, other in zip(left, right, strict=False))
     return bool(left == right)
 
 
@@ -161,6 +168,7 @@ def _sorted(name: str, value: Any) -> Any:
         return None
     if not is_list(value):
         raise wrong_input(name, "List", value)
+    weigh(value)
     try:
         return sorted(value)
     except TypeError as problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
 
 from orchestrator.errors import ExpressionFailed

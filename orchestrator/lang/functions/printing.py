@@ -46,6 +46,28 @@ def to_json(value: Any) -> str:
     return "".join(parts)
 
 
+def weigh(value: Any, *, lazy: bool = False) -> None:
+    """Raise ExpressionFailed when a list or map holds, all levels together, more values than an expression may make.
+
+    A value that holds itself many times over is counted as what it would be written out. `lazy` does not open maps and
+    lists that are more than plain ones.
+    """
+    if isinstance(value, str) or not (isinstance(value, Mapping) or is_list(value)):
+        return
+    waiting, count = [value], 0
+    while waiting:
+        held = waiting.pop()
+        if isinstance(held, dict) or (isinstance(held, Mapping) and not lazy):
+            inside = list(held.values())
+        elif isinstance(held, list | tuple) or (is_list(held) and not lazy):
+            inside = list(held)
+        else:
+            continue
+        count += len(inside)
+        limits.items_within(count)
+        waiting.extend(item for item in inside if not isinstance(item, str | int | float | None))
+
+
 def plain(value: Any) -> Any:
     """The same value of dict, list, str, int, float, bool and None only; dates become ISO text."""
     if isinstance(value, Mapping):
@@ -97,8 +119,8 @@ class _Json:
 
     def put(self, text: str) -> None:
         self.chars += len(text)
-        if self.chars > limits.OUTPUT_CHARS:
-            limits.text_within(self.chars)
+        if self.chars > limits.OUTPUT_CHARS or len(self.parts) > 4 * limits.ITEMS:
+            raise ExpressionFailed("The value is too large to be printed")
         self.parts.append(text)
 
     def write(self, value: Any, depth: int) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus, unquote_plus
 from orchestrator.errors import ExpressionFailed
 from orchestrator.lang.functions import limits
 from orchestrator.lang.functions.catalogue import Table, entry, whole, wrong_input
-from orchestrator.lang.functions.printing import is_list, to_text
+from orchestrator.lang.functions.printing import is_list, to_text, weigh
 
 TEXT_FILTERS: Table = {}
 _ESCAPES = {"single": ("'", "\\'"), "double": ('"', '\\"'), "shell": ("'", "'\\''")}
@@ -22,9 +22,16 @@ def through(value: Any, change: Callable[[str], str]) -> Any:
     """A value with all text in its maps and lists changed."""
     if isinstance(value, str):
         return change(value)
+    weigh(value)
+    return _through(value, change)
+
+
+def _through(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
     if isinstance(value, Mapping):
-        return {through(key, change): through(held, change) for key, held in value.items()}
-    return [through(item, change) for item in value] if is_list(value) else value
+        return {_through(key, change): _through(held, change) for key, held in value.items()}
+    return [_through(item, change) for item in value] if is_list(value) else value
 
 
 def _of_text(name: str, change: Callable[[str], Any]) -> None:
@@ -135,7 +142,7 @@ def substring_after(value: Any, separator: Any = None) -> Any:
 def substring_after_last(value: Any, separator: Any = None) -> Any:
     if value is None:
         return None
-    before, found, after = to_text(value).rpartition(_separator(separator))
+    _, found, after = to_text(value).rpartition(_separator(separator))
     return after if found else ""
 
 
