@@ -1,0 +1,64 @@
+"""Where a run goes: the server named, the one of this machine, one started for it, or the cluster this process is a job of."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from orchestrator.cli.client import Client
+from orchestrator.cli.http_session import HttpSession
+from orchestrator.cli.options import DEFAULT_SERVER
+from orchestrator.cli.session import Session
+from orchestrator.cli.speech import ASKED_WRONGLY, fail, say
+
+
+def open_session(server: str | None, token: str | None, *, in_job: bool, source: str, file: str) -> Session:
+    """The session for a run. Only where a server must be started first is the flow looked at here, to refuse a bad one at once."""
+    if in_job:
+        from orchestrator.runtime.job_session import open_session as in_cluster
+
+        joined: Session = in_cluster()
+        return joined
+    if server is None and not _answers(DEFAULT_SERVER):
+        _refuse_bad(source, file)
+        server = _start_server()
+    return HttpSession(Client(server or DEFAULT_SERVER, token))
+
+
+def _answers(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 80), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _refuse_bad(source: str, file: str) -> None:
+    from orchestrator.cli.problems import as_text, found_here
+    from orchestrator.lang.diagnostics import errors_of
+
+    found = errors_of(found_here(source, file))
+    if found:
+        fail(as_text(found, source, file), ASKED_WRONGLY)
+
+
+def _start_server() -> str:
+    """A server for this folder; says at once what takes so long."""
+    say(f"no server at {DEFAULT_SERVER}: starting Ray and a server in ./.orchestrator (takes 5-15 s)")
+    if not sys.stderr.isatty():
+        return _ensured(say)
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    with console.status("starting"):
+        return _ensured(lambda text: console.print(text))
+
+
+def _ensured(tell: Callable[[str], None]) -> str:
+    from orchestrator.runtime.launcher import ensure_local_server
+
+    url: str = ensure_local_server(tell)
+    return url
