@@ -150,3 +150,11 @@ def worker_folder() -> Path | None:
     """The folder for working directories on this machine, when one was named."""
     text = os.environ.get(PREFIX + "WORKER_FOLDER")
     return Path(text) if text else None
+
+
+def ray_token() -> str | None:
+    """The token of the Ray cluster that this process belongs to, from the variable or the file that Ray itself reads."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return os.environ["RAY_AUTH_TOKEN"]
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    return path.read_text().strip() if path.exists() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from orchestrator.runtime.reports import Reports
     from orchestrator.runtime.supervisor import Supervisor
     from orchestrator.runtime.worker import Worker
+
+SLOTS_PER_CPU = 8
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ async def executor_parts(settings: Settings) -> ExecutorParts:
 
     store = open_store(settings.database_url, migrate=True)
     owner = new_id()
-    cluster = RayCluster(owner=owner, worker_config={"installation": store.installation().id, "server": settings.url, "default_runner": settings.default_runner})
+    config = {"installation": store.installation().id, "server": settings.url, "default_runner": settings.default_runner}
+    head_slots = (settings.slots or SLOTS_PER_CPU * (os.cpu_count() or 1)) if settings.ray_address else 0
+    cluster = RayCluster(owner=owner, worker_config=config, head_slots=head_slots)
     return await started(settings, store, cluster, owner)
 
 

@@ -17,6 +17,7 @@ from orchestrator.runtime.requests import (
     DeleteFlow,
     DeleteKeys,
     ExecutionAction,
+    LogsAfter,
     MoveFile,
     PutFile,
     PutKey,
@@ -76,6 +77,10 @@ class ExecutorClient:
     async def watch(self, request: Watch) -> Json:
         """{"version": int, "ended": bool, "execution": {...} | null}; NotFound for an unknown execution."""
         return json.loads(await self._ask("watch", request))
+
+    async def logs_after(self, request: LogsAfter) -> Json:
+        """[[number, LogEntry], ...], in the order they were taken."""
+        return json.loads(await self._ask("logs_after", request))
 
     async def put_key(self, request: PutKey) -> None:
         await self._ask("put_key", request)

@@ -21,7 +21,7 @@ from orchestrator.runtime.actions import Actions
 from orchestrator.runtime.client import failure
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.turn import Turn
-from orchestrator.store.port import KeyValue, SavedFlow, StoredFile
+from orchestrator.store.port import KeyValue, LogFilter, SavedFlow, StoredFile
 
 CORRELATION = "system.correlationId"
 
@@ -61,9 +61,9 @@ class Intake:
             if pending.flow.key == flow.key:
                 before = pending
         exists = before is not None and not before.flow.deleted
-        if exists and not request.update:
+        if exists and not (request.update or request.upsert):
             raise FlowInvalid("Flow id already exists")
-        if not exists and request.update:
+        if not exists and request.update and not request.upsert:
             raise NotFound(f"Flow {flow.namespace}.{flow.id} does not exist")
         if exists and before is not None and before.source == request.source:
             return before
@@ -181,6 +181,11 @@ class Intake:
     async def act(self, text: str) -> str:
         request = asked.ExecutionAction.model_validate_json(text)
         return json.dumps(await self._actions.act(request))
+
+    async def logs_after(self, text: str) -> str:
+        request = asked.LogsAfter.model_validate_json(text)
+        lines = self._executor.store.logs(LogFilter(execution_id=request.execution_id), after=request.after)
+        return "[" + ",".join(f"[{number},{line.model_dump_json(by_alias=True, exclude_none=True)}]" for number, line in lines) + "]"
 
     # --- keys and files
 

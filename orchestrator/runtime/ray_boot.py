@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
+from ray.util import list_named_actors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import Unavailable
@@ -35,6 +36,20 @@ def start_actors(settings_path: Path, join: dict[str, Any]) -> None:
     common = {"namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "get_if_exists": True, "max_concurrency": MANY}
     ExecutorActor.options(name=EXECUTOR, scheduling_strategy=here, **common).remote(str(settings_path))  # type: ignore[attr-defined]
     ApiActor.options(name=API, scheduling_strategy=here, **common).remote(str(settings_path), json.dumps(join))  # type: ignore[attr-defined]
+
+
+def cluster_address() -> str:
+    """host:port of the cluster's GCS, as other machines reach it."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def end_actors() -> None:
+    """End every actor of ours on this cluster."""
+    for name in list_named_actors():
+        try:
+            ray.kill(ray.get_actor(name, namespace=NAMESPACE), no_restart=True)
+        except (ValueError, RayError):
+            continue
 
 
 def is_there(name: str) -> bool:

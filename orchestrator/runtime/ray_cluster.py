@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import Unavailable
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
-from orchestrator.model.worker import WorkerInfo, resource_of
+from orchestrator.model.worker import DEFAULT_GROUP, WorkerInfo, resource_of
 from orchestrator.runtime.cluster import Sighting
 from orchestrator.runtime.ray_actors import NAMESPACE, SupervisorActor, WorkerActor
 
@@ -26,8 +26,10 @@ RETRY_CREATION = 5.0  # seconds between attempts to make a worker on a node that
 class RayCluster:
     """Implements `cluster.Cluster`. All methods run on the executor's event loop."""
 
-    def __init__(self, *, owner: str, worker_config: dict[str, Any]) -> None:
+    def __init__(self, *, owner: str, worker_config: dict[str, Any], head_slots: int = 0) -> None:
         self._owner, self._config = owner, worker_config
+        self._head = str(ray.get_runtime_context().get_node_id())
+        self._head_slots = head_slots  # of a default worker on our own node, where that node declares no group
         self._told: Callable[[str], None] = lambda place: None
         self._handles: dict[str, Any] = {}
         self._infos: dict[str, WorkerInfo] = {}
@@ -46,6 +48,8 @@ class RayCluster:
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         for node_id, node in nodes.items():
             group = _group_of(node)
+            if group is None and node_id == self._head and self._head_slots:
+                group = DEFAULT_GROUP
             if group is not None and node_id not in staffed and node_id not in self._making and time.monotonic() - self._refused.get(node_id, -99.0) > RETRY_CREATION:
                 self._making[node_id] = asyncio.create_task(self._make(node_id, group, node))
         return Sighting(tuple(info for info in self._infos.values() if info.node_id in nodes))
@@ -73,7 +77,8 @@ class RayCluster:
 
     async def _make(self, node_id: str, group: str, node: dict[str, Any]) -> None:
         name = f"worker:{group or 'default'}:{node_id[:8]}:{int(time.time() * 1000):x}"
-        slots = int(node["Resources"].get(resource_of(group), 0))
+        declared = resource_of(group) in node["Resources"]
+        slots = int(node["Resources"][resource_of(group)]) if declared else self._head_slots
         config = {**self._config, "name": name, "group": group, "slots": slots, "node_id": node_id}
         try:
             handle = WorkerActor.options(  # type: ignore[attr-defined]
@@ -81,7 +86,7 @@ class RayCluster:
                 namespace=NAMESPACE,
                 lifetime="detached",
                 num_cpus=0,
-                resources={resource_of(group): SLIVER},
+                resources={resource_of(group): SLIVER} if declared else {},
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
                 max_restarts=0,
                 max_concurrency=slots + 16,

@@ -19,6 +19,7 @@ class SaveFlow(Frozen):
 
     source: str
     update: bool = False
+    upsert: bool = False  # create or replace, whichever it takes
     namespace: str | None = None  # when given, the source must agree (else FlowInvalid)
     flow_id: str | None = None
 
@@ -107,3 +108,10 @@ class MoveFile(Frozen):
     namespace: str
     source: str
     target: str
+
+
+class LogsAfter(Frozen):
+    """Lines of an execution numbered above `after`. Answer: [[number, LogEntry], ...]."""
+
+    execution_id: str
+    after: int = 0
