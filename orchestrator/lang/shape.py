@@ -56,7 +56,7 @@ def accepted(cls: type[BaseModel]) -> frozenset[str]:
 @cache
 def synonyms(cls: type[BaseModel]) -> tuple[tuple[str, ...], ...]:
     """The sets of names that mean one property, where there is more than one."""
-    found = (tuple(dict.fromkeys((*names_of(name, field), name))) for name, field in cls.model_fields.items())
+    found = (names_of(name, field) for name, field in cls.model_fields.items())
     return tuple(names for names in found if len(names) > 1)
 
 

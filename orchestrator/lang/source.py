@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -139,7 +140,7 @@ def read(text: str) -> Source:
         source.problems.append(Problem("too-large", f"longer than {MAX_TEXT:,} characters", Mark()))
         return source
     try:
-        source._root = Loader(text).get_single_node()
+        source._root = _compose(text)
         source.value = None if source._root is None else source._build(source._root, ())
     except _Refused as refused:
         source.problems.append(refused.problem)
@@ -176,6 +177,21 @@ def documents(text: str) -> tuple[str, ...]:
 def without_revision(text: str) -> str:
     """A flow's source without a leading `revision:` line: the revision is the server's to say."""
     return re.sub(r"\A(?:[ \t]*\r?\n)*revision:[^\n]*\n", "", text)
+
+
+_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+
+
+def _compose(text: str) -> Node | None:
+    """The document's root. JSON writes what lies beyond 16 bits as two escapes, which libyaml does not know."""
+    try:
+        root: Node | None = Loader(text).get_single_node()
+    except yaml.scanner.ScannerError:
+        joined = _PAIR.sub(lambda pair: str(json.loads(f'"{pair[0]}"')), text)
+        if joined == text:
+            raise
+        root = Loader(joined).get_single_node()
+    return root
 
 
 def _is_merge(key: Node) -> bool:

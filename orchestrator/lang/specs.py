@@ -97,12 +97,7 @@ class Specs:
         return cls
 
     def _properties(self, cls: type[BaseModel], raw: dict[str, Json], path: Path, inner: tuple[Path, ...]) -> None:
-        for names in synonyms(cls):
-            written = [name for name in names if name in raw]
-            if len(written) > 1:
-                self.findings.add(
-                    "conflicting-properties", f"`{written[0]}` and `{written[1]}` are the same property", (*path, written[1]), key=True, help="keep one of them"
-                )
+        self._twice(cls, raw, path)
         self.model(cls, raw, path, inner)
         self.strict_parts(cls, raw, path)
 
@@ -139,6 +134,14 @@ class Specs:
                     changed = True
         return changed
 
+    def _twice(self, cls: type[BaseModel], raw: Mapping[str, Json], path: Path) -> None:
+        """One property under two of its names."""
+        for names in synonyms(cls):
+            written = [name for name in names if name in raw]
+            if len(written) > 1:
+                said = f"`{written[0]}` and `{written[1]}` are the same property"
+                self.findings.add("conflicting-properties", said, (*path, written[1]), key=True, help="keep one of them")
+
     def strict_parts(self, cls: type[BaseModel], raw: Mapping[str, Json], path: Path) -> None:
         """What the parts of a model (its retry, its worker group) leave to be checked: unknown properties, lengths."""
         for name, field in properties(cls).items():
@@ -151,7 +154,10 @@ class Specs:
         """Unknown properties of a part whose model would ignore them."""
         for at, item in enumerate(value) if isinstance(value, list) else [(None, value)]:
             spot = path if at is None else (*path, at)
-            for name in [] if not isinstance(item, dict) else item:
+            if not isinstance(item, dict):
+                continue
+            self._twice(model, item, spot)
+            for name in item:
                 if name not in accepted(model):
                     found = unknown_property((*spot, name), model)
                     self.findings.add(found.code, found.message, found.path, help=found.help, key=True)
