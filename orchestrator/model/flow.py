@@ -61,6 +61,11 @@ class WorkerSelector(Frozen):
     fallback: Fallback = Fallback.FAIL
 
 
+def _with_raw(data: Any) -> Any:
+    """What was written, beside itself as `raw`; a property of the user's own named `raw` is no more than a property."""
+    return {**data, "raw": dict(data)} if isinstance(data, Mapping) else data
+
+
 class TaskSpec(Frozen):
     """A task as written: what the engine must know of any task, and the whole of its properties in `raw`.
 
@@ -85,9 +90,7 @@ class TaskSpec(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _keep_raw(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and "raw" not in data:
-            return {**data, "raw": dict(data)}
-        return data
+        return _with_raw(data)
 
     @field_validator("run_if", "timeout", "queue_timeout", mode="before")
     @classmethod
@@ -115,12 +118,9 @@ class Input(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _keep_raw(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and "raw" not in data:
-            data = {**data}
-            if "name" in data and "id" not in data:  # older name of the same property
-                data["id"] = data.pop("name")
-            return {**data, "raw": data}
-        return data
+        if isinstance(data, Mapping) and "name" in data and "id" not in data:  # older name of the same property
+            data = {("id" if key == "name" else key): value for key, value in data.items()}
+        return _with_raw(data)
 
     @property
     def has_defaults(self) -> bool:
@@ -153,7 +153,7 @@ class TriggerSpec(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _keep_raw(cls, data: Any) -> Any:
-        return {**data, "raw": dict(data)} if isinstance(data, Mapping) and "raw" not in data else data
+        return _with_raw(data)
 
     @model_serializer
     def _as_written(self) -> dict[str, Any]:

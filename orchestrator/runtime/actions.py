@@ -101,4 +101,4 @@ class Actions:
         saved = self._executor.flows.saved(execution.namespace, execution.flow_id, execution.flow_revision)
         if saved is None:
             raise NotFound(f"the flow of execution {execution_id} is gone")
-        return ExecutionView(saved.flow, execution, self._executor.store.task_runs(execution_id))
+        return ExecutionView(saved.flow, execution, self._executor.store.task_runs(execution_id), self._executor.flows.resolve)

@@ -120,7 +120,7 @@ class Executor:
         saved = self.flows.saved(execution.namespace, execution.flow_id, execution.flow_revision)
         if saved is None:
             return None  # its flow was purged by hand: nothing can be decided about it
-        live = Live(ExecutionView(saved.flow, execution, self.store.task_runs(execution.id)), execution.version)
+        live = Live(ExecutionView(saved.flow, execution, self.store.task_runs(execution.id), self.flows.resolve), execution.version)
         self.live[execution.id] = live
         return live
 
@@ -246,7 +246,7 @@ class Executor:
 
     def begin(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         """Take up a new execution and let it start."""
-        live = Live(ExecutionView(flow, execution, ()), execution.version - 1)
+        live = Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1)
         self.live[execution.id] = live
         turn.add(execution.id, Decision(execution=execution))
         self.step(turn, live, Started())

@@ -15,6 +15,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator.errors import Unavailable
 from orchestrator.runtime.ray_actors import API, EXECUTOR, NAMESPACE, ApiActor, ExecutorActor
 
+__all__ = ["API", "EXECUTOR", "NAMESPACE", "cluster_address", "connect", "disconnect", "end_actors", "is_there", "start_actors"]
+
 MANY = 10_000  # requests that an asyncio actor holds at once
 
 

@@ -45,7 +45,7 @@ class RayCluster:
         if not self._found:
             await self._find_living()
         staffed = {info.node_id for info in self._infos.values()}
-        nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+        nodes = {node["NodeID"]: node for node in _nodes() if node["Alive"]}
         for node_id, node in nodes.items():
             group = _group_of(node)
             if group is None and node_id == self._head and self._head_slots:
@@ -71,7 +71,7 @@ class RayCluster:
         self._handles[name] = handle
         if name.startswith("worker:"):
             node = name.split(":")[2]
-            node_id = next((n["NodeID"] for n in ray.nodes() if n["NodeID"].startswith(node)), node)
+            node_id = next((n["NodeID"] for n in _nodes() if n["NodeID"].startswith(node)), node)
             self._infos[name] = WorkerInfo(name=name, group=inventory.group, node_id=node_id, slots=inventory.slots, version=inventory.version)
         self._watching[name] = asyncio.create_task(self._watch(name, handle))
 
@@ -173,3 +173,8 @@ def _group_of(node: dict[str, Any]) -> str | None:
             key = resource.removeprefix("worker_group:")
             return "" if key == "_default" else str(key)
     return None
+
+
+def _nodes() -> list[dict[str, Any]]:
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return nodes
