@@ -270,7 +270,7 @@ class FakeContext(RunContext):
         self.asked_runner = spec
         if self._runner is None:
             raise BadSettings("this test context was given no runner")
-        return self._runner
+        return type(self._runner).model_validate(self._runner.model_dump(exclude_unset=True))  # an instance serves one job
 
     def tools(self) -> JobTools:
         return self.job_tools

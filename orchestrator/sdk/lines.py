@@ -13,7 +13,7 @@ class LineSplitter:
     def feed(self, data: bytes) -> list[str]:
         """The lines that these bytes complete."""
         if self._after_return and data.startswith(b"\n"):
-            data = data[1:]  # the second half of a `\r\n` that was cut in two
+            data, self._after_return = data[1:], False  # the second half of a `\r\n` that was cut in two
         if not data:
             return []
         self._after_return = data.endswith(b"\r")
