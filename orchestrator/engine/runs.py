@@ -1,0 +1,246 @@
+"""The life of a run that does something: sent, received, ended, tried again, timed out, lost."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from random import Random
+
+from orchestrator.engine.draft import Draft
+from orchestrator.engine.endings import begun, closed, end_run, fail_before, with_phase
+from orchestrator.engine.events import Run, RunEnded, RunLost, RunReceived, RunRefused, RunStopped, SetTimer, StopRun, TimerKind
+from orchestrator.engine.retry import next_attempt
+from orchestrator.model.dispatch import Outcome
+from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun
+from orchestrator.model.flow import Retry, RetryBehavior, TaskSpec
+from orchestrator.model.log import Level
+from orchestrator.model.state import State
+from orchestrator.model.values import Json, Label, format_duration, parse_duration
+
+MOST_LOST = 3  # places that may be lost under one run before it fails
+
+
+# --- where a run stands
+
+
+def dispatched(run: TaskRun) -> bool:
+    """Whether a place has the run, or is to get it: its present lease is out. A retry goes out under a generation of its own."""
+    return run.lease > 0 and (run.state.current is not State.RETRYING or len(run.attempts) <= run.generation)
+
+
+def received(run: TaskRun) -> bool:
+    """Whether a place has begun the run under its present lease."""
+    return dispatched(run) and any(phase.name is PhaseName.RECEIVED for phase in run.phases)
+
+
+def limit_of(spec: TaskSpec, answers: Json, name: str) -> timedelta | None:
+    """A run's `timeout` or `queueTimeout`, rendered where it was a template. Raises ValueError for a bad duration."""
+    text = (answers or {}).get(name, spec.timeout if name == "timeout" else spec.queue_timeout)
+    return parse_duration(str(text)) if text is not None and str(text).strip() else None
+
+
+def current_run(draft: Draft, run_id: str, lease: int) -> TaskRun | None:
+    """The run that a report speaks of; None when it has ended or the report's lease is an old one."""
+    run = draft.run(run_id)
+    return None if run is None or run.lease != lease or run.state.current.ended or not dispatched(run) else run
+
+
+# --- sending
+
+
+def dispatch(draft: Draft, run: TaskRun, spec: TaskSpec, answers: Json) -> None:
+    """Send a run that is ready, with its own bounds checked first."""
+    try:
+        limit_of(spec, answers, "timeout")
+        queue_limit = limit_of(spec, answers, "queueTimeout")
+    except ValueError as err:
+        fail_before(draft, run, str(err), attempted=True)
+        return
+    send(draft, run.model_copy(update={"answers": answers or None}), queue_limit)
+
+
+def send(draft: Draft, run: TaskRun, queue_limit: timedelta | None, **fields: object) -> None:
+    """Give a run to a place, under a new lease."""
+    due = draft.now + queue_limit if queue_limit is not None else None
+    queued = Phase.model_construct(name=PhaseName.QUEUED, at=draft.now, detail=None)
+    sent = draft.change(run, lease=run.lease + 1, phases=(queued,), due=due, placement=None, **fields)
+    draft.commands.append(Run(sent))
+    if due is not None:
+        draft.commands.append(SetTimer(TimerKind.QUEUE_TIMEOUT, due, run.id))
+
+
+def _queue_limit(draft: Draft, run: TaskRun) -> timedelta | None:
+    return limit_of(draft.spec(run), run.answers, "queueTimeout")
+
+
+# --- reports
+
+
+def on_received(draft: Draft, event: RunReceived) -> None:
+    run = current_run(draft, event.task_run_id, event.lease)
+    if run is None or received(run):
+        return
+    run = _receive(draft, run, event.at, event.worker)
+    timeout = limit_of(draft.spec(run), run.answers, "timeout")
+    if timeout is not None and run.state.current is State.RUNNING:
+        due = event.at + timeout
+        draft.change(run, due=due)
+        draft.commands.append(SetTimer(TimerKind.TIMEOUT, due, run.id))
+
+
+def _receive(draft: Draft, run: TaskRun, at: datetime, worker: str | None) -> TaskRun:
+    """Note that the run's code begins; under a re-dispatch the attempt that was open goes on elsewhere."""
+    attempts = run.attempts
+    if attempts and not attempts[-1].state.current.ended:
+        attempts = (*attempts[:-1], attempts[-1].model_copy(update={"worker_id": worker}))
+    else:
+        attempts = (*attempts, begun(at, worker))
+    state = run.state.to(State.RUNNING, at) if run.state.current in (State.CREATED, State.RETRYING) else run.state
+    return draft.change(run, attempts=attempts, state=state, due=None, phases=with_phase(run, PhaseName.RECEIVED, at))
+
+
+def on_ended(draft: Draft, event: RunEnded) -> None:
+    outcome = event.outcome
+    run = current_run(draft, outcome.task_run_id, outcome.lease)
+    if run is None:
+        return
+    if not received(run):
+        run = _receive(draft, run, outcome.at, None)
+    _take_along(draft, outcome)
+    state = State(outcome.state)
+    if run.cause is Cause.TIMEOUT:
+        state, outcome = State.FAILED, outcome.model_copy(update={"cause": Cause.TIMEOUT, "error": run.error})
+    finish(draft, run, state, outcome.at, outcome)
+
+
+def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outcome | None, *, cause: Cause | None = None, error: str | None = None) -> None:
+    """End the present attempt, and with it the run unless it is tried again."""
+    if outcome is not None:
+        cause, error = outcome.cause, outcome.error
+    spec = draft.spec(run)
+    killing = run.state.current is State.KILLING
+    fields: dict[str, object] = {
+        "attempts": closed(run.attempts, State.KILLED if killing else state, at),
+        "outputs": dict(outcome.outputs) if outcome is not None else run.outputs,
+        "phases": with_phase(run, PhaseName.ENDED, at),
+        "cause": cause,
+        "error": error,
+    }
+    if state is State.FAILED and not killing and _try_again(draft, run, spec, fields, at):
+        return
+    if state is State.SUCCESS and len(run.attempts) > 1 and (retry := _retry(draft, run, spec)) is not None and retry.warning_on_retry:
+        state = State.WARNING
+    end_run(draft, run, state, at=at, **fields)
+
+
+def _take_along(draft: Draft, outcome: Outcome) -> None:
+    """What a task changes of its execution: labels by key, variables."""
+    if outcome.labels:
+        labels = {label.key: label for label in draft.execution.labels}
+        labels.update({key: Label(key=key, value=value) for key, value in outcome.labels.items()})
+        draft.amend(labels=tuple(labels.values()))
+    if outcome.execution_variables:
+        draft.amend(variables={**draft.execution.variables, **outcome.execution_variables})
+
+
+# --- trying again
+
+
+def _retry(draft: Draft, run: TaskRun, spec: TaskSpec) -> Retry | None:
+    """The task's own retry, or the nearest flowable's around it, or the flow's."""
+    levels = (spec.retry, *(parent.retry for parent in draft.ancestors(run)), draft.view.flow.retry)
+    return next((retry for retry in levels if retry is not None), None)
+
+
+def _try_again(draft: Draft, run: TaskRun, spec: TaskSpec, fields: dict[str, object], at: datetime) -> bool:
+    retry = _retry(draft, run, spec)
+    if retry is None or retry.behavior is not RetryBehavior.RETRY_FAILED_TASK or not run.attempts:
+        return False
+    chance = Random(f"{run.id}:{len(run.attempts)}").random()  # noqa: S311 - the same for the same row, no secret
+    due = next_attempt(retry, ended=at, attempts=len(run.attempts), first_started=run.attempts[0].state.start, chance=chance)
+    if due is None:
+        return False
+    draft.change(run, state=run.state.to(State.RETRYING, at), due=due, job=None, **fields)
+    draft.commands.append(SetTimer(TimerKind.RETRY, due, run.id))
+    return True
+
+
+# --- timers
+
+
+def on_retry_due(draft: Draft, run: TaskRun) -> None:
+    if run.state.current is State.RETRYING and not dispatched(run) and _due(draft, run, TimerKind.RETRY):
+        send(draft, run, _queue_limit(draft, run), generation=run.generation + 1, cause=None, error=None)
+
+
+def on_timeout(draft: Draft, run: TaskRun) -> None:
+    if run.state.current is State.RUNNING and received(run) and _due(draft, run, TimerKind.TIMEOUT):
+        timeout = limit_of(draft.spec(run), run.answers, "timeout") or timedelta()
+        error = f"Timeout after {format_duration(timeout)}"
+        draft.say(Level.ERROR, error, run.id)
+        draft.change(run, cause=Cause.TIMEOUT, error=error, due=None)
+        draft.commands.append(StopRun(run.id, run.lease, Cause.TIMEOUT))
+
+
+def on_queue_timeout(draft: Draft, run: TaskRun) -> None:
+    if run.state.current is State.KILLING or not dispatched(run) or received(run) or not _due(draft, run, TimerKind.QUEUE_TIMEOUT):
+        return
+    error = f"No worker began it within its queueTimeout of {format_duration(_queue_limit(draft, run) or timedelta())}"
+    draft.say(Level.ERROR, error, run.id)
+    draft.commands.append(StopRun(run.id, run.lease, Cause.TIMEOUT))  # it may lie in a worker's queue: it must not begin there
+    _end_unbegun(draft, run, State.FAILED, Cause.QUEUE_TIMEOUT, error)
+
+
+def _due(draft: Draft, run: TaskRun, kind: TimerKind) -> bool:
+    """Whether the moment noted on the run has come; a timer that rang too early is set again."""
+    if run.due is None:
+        return False
+    if run.due > draft.now:
+        draft.commands.append(SetTimer(kind, run.due, run.id))
+        return False
+    return True
+
+
+# --- places that fail
+
+
+def on_lost(draft: Draft, event: RunLost) -> None:
+    """Send the run again, or end it when it was to stop anyway or too many places were lost under it."""
+    run = current_run(draft, event.task_run_id, event.lease)
+    if run is None:
+        return
+    if run.state.current is State.KILLING or run.cause is Cause.TIMEOUT:
+        _end_stopped(draft, run)
+        return
+    lost = run.lost_workers + (event.cause is not Cause.WORKER_SHUTDOWN)  # handing work back is no loss
+    if lost > MOST_LOST:
+        error = f"{lost} workers were lost while they held it; it is not sent again"
+        draft.say(Level.ERROR, error, run.id)
+        _end_unbegun(draft, run.model_copy(update={"lost_workers": lost}), State.FAILED, event.cause, error)
+        return
+    draft.say(Level.WARN, f"Sent again: {event.cause.value}", run.id)
+    send(draft, run, _queue_limit(draft, run), lost_workers=lost)
+
+
+def on_refused(draft: Draft, event: RunRefused) -> None:
+    run = draft.run(event.task_run_id)
+    if run is None or run.state.current.ended or not dispatched(run) or received(run):
+        return
+    draft.say(Level.ERROR if event.state is State.FAILED else Level.WARN, event.message, run.id)
+    _end_unbegun(draft, run, event.state, event.cause, event.message)
+
+
+def on_stopped(draft: Draft, event: RunStopped) -> None:
+    run = current_run(draft, event.task_run_id, event.lease)
+    if run is not None and (run.state.current is State.KILLING or run.cause is Cause.TIMEOUT):
+        _end_stopped(draft, run)
+
+
+def _end_stopped(draft: Draft, run: TaskRun) -> None:
+    state = State.KILLED if run.state.current is State.KILLING else State.FAILED
+    finish(draft, run, state, draft.now, None, cause=run.cause, error=run.error)
+
+
+def _end_unbegun(draft: Draft, run: TaskRun, state: State, cause: Cause, error: str) -> None:
+    """End a run whose place never ran it to an end; its user's retry is for its user's failures, not for these."""
+    attempts = closed(run.attempts, state, draft.now)
+    end_run(draft, run, state, cause=cause, error=error, attempts=attempts, phases=with_phase(run, PhaseName.ENDED, draft.now))
