@@ -29,7 +29,8 @@ class RunTokens:
         body, _, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(body).encode()):
             return None
-        mark, execution_id, expires = body.rsplit(".", 2)
+        mark, _, rest = body.partition(".")
+        execution_id, _, expires = rest.rpartition(".")
         return execution_id if mark == _MARK and int(expires) > (now or datetime.now(UTC)).timestamp() else None
 
     def _signature(self, body: str) -> str:

@@ -19,8 +19,13 @@ def stored(text: str, status: int = 200) -> Response:
 
 
 def made(value: Json, status: int = 200) -> Response:
-    """A value as JSON; models in it are written by alias, absent instead of null."""
+    """A value as JSON; models in it are written by alias, absent instead of null. Nulls of plain maps are kept: see `present`."""
     return Response(to_json(value, by_alias=True, exclude_none=True, inf_nan_mode="null"), status, media_type=JSON)
+
+
+def present(value: Json) -> Json:
+    """A map without its absent values."""
+    return {name: held for name, held in value.items() if held is not None}
 
 
 def page(rows: Iterable[str], total: int, more: str = "") -> Response:

@@ -11,10 +11,57 @@ from orchestrator.server import problems
 from orchestrator.server.auth import Door
 from orchestrator.server.parts import JoinInfo, Parts
 from orchestrator.server.paths import OnePath
-from orchestrator.server.routes import execution_files, executions, flows, health, logs
+from orchestrator.server.routes import (
+    actions,
+    bulk,
+    cluster,
+    evaluations,
+    execution_files,
+    executions,
+    flow_checks,
+    flow_sets,
+    flows,
+    follow,
+    health,
+    keys,
+    logs,
+    namespace_files,
+    namespaces,
+    outputs,
+    plugins,
+    run_files,
+    runs,
+    triggers,
+)
 from orchestrator.settings import Settings
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.port import Reader
+
+# In order: fixed words win over ids, what is asked most often stands early.
+ROUTERS = (
+    executions.words,
+    bulk.router,
+    executions.router,
+    follow.router,
+    logs.router,
+    actions.router,
+    execution_files.router,
+    runs.router,
+    run_files.router,
+    flow_checks.router,
+    flow_sets.router,
+    flows.router,
+    keys.router,
+    namespaces.router,
+    namespace_files.router,
+    outputs.router,
+    triggers.router,
+    plugins.router,
+    evaluations.router,
+    cluster.router,
+    health.router,
+    executions.starting,
+)
 
 
 def create_app(
@@ -38,13 +85,6 @@ def create_app(
     app.state.parts = Parts(executor, reader, settings, blobs, run_tokens, join_info)
     app.state.health = health.Health()
     problems.install(app)
-    for router in (
-        executions.router,
-        logs.router,
-        execution_files.router,
-        flows.router,
-        health.router,
-        executions.starting,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     return app

@@ -18,8 +18,12 @@ SMALL = 64 << 10  # bytes read at once
 
 def sent(blobs: Blobs, file: StoredFile) -> Response:
     """A file's bytes as a download. Raises NotFound when they are gone."""
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.path.rsplit('/', 1)[-1], safe='')}"}
-    source = blobs.open(file.blob)
+    return sent_stream(blobs.open(file.blob), file.path.rsplit("/", 1)[-1])
+
+
+def sent_stream(source: BinaryIO, name: str) -> Response:
+    """An open file as a download; it is closed once it has been sent."""
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
     size = os.fstat(source.fileno()).st_size
     if size <= SMALL:
         with source:

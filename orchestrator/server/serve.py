@@ -37,7 +37,7 @@ def bound(settings: Settings) -> socket.socket:
     return found
 
 
-async def serve(app: FastAPI, settings: Settings, *, listening: socket.socket | None = None) -> None:
+async def serve(app: FastAPI, settings: Settings, listening: socket.socket | None = None) -> None:
     """Answer requests until cancelled. Raises BadSettings when the address cannot be had."""
     sock = listening if listening is not None else bound(settings)
     server = Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE, backlog=2048))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 
 from orchestrator.model.flow import TaskSpec, TriggerSpec
 from orchestrator.model.values import Json, format_instant, parse_duration
+from orchestrator.server.answers import present
 from orchestrator.store.port import KeyValue, SavedFlow, StoredFile
 
 _HELD = ("tasks", "then", "else", "defaults", "errors", "finally", "afterExecution")
@@ -22,21 +24,23 @@ def flow(saved: SavedFlow, *, source: bool = False) -> str:
 def flow_for_execution(saved: SavedFlow) -> Json:
     """What a caller needs to know of a flow before starting it."""
     found = saved.flow
-    return {
-        "id": found.id,
-        "namespace": found.namespace,
-        "revision": found.revision,
-        "inputs": [spec.raw for spec in found.inputs] or None,
-        "tasks": [_outline(spec.raw) for spec in found.tasks],
-        "triggers": [{"id": t.id, "type": t.type} for t in found.triggers] or None,
-        "disabled": found.disabled,
-        "deleted": found.deleted,
-    }
+    return present(
+        {
+            "id": found.id,
+            "namespace": found.namespace,
+            "revision": found.revision,
+            "inputs": [spec.raw for spec in found.inputs] or None,
+            "tasks": [_outline(spec.raw) for spec in found.tasks],
+            "triggers": [{"id": t.id, "type": t.type} for t in found.triggers] or None,
+            "disabled": found.disabled,
+            "deleted": found.deleted,
+        }
+    )
 
 
 def _outline(raw: Mapping[str, Json]) -> Json:
     inner = [_outline(task) for name in ("tasks", "then") for task in raw.get(name) or () if isinstance(task, Mapping)]
-    return {"id": raw.get("id"), "type": raw.get("type"), "tasks": inner or None, "inputs": raw.get("onResume")}
+    return present({"id": raw.get("id"), "type": raw.get("type"), "tasks": inner or None, "inputs": raw.get("onResume")})
 
 
 def tasks_of(saved: SavedFlow) -> Iterable[Mapping[str, Json]]:
@@ -75,14 +79,16 @@ def file_attributes(file: StoredFile) -> Json:
 
 def key_entry(entry: KeyValue) -> Json:
     """KVEntry: an entry without its value."""
-    return {
-        "key": entry.key,
-        "namespace": entry.namespace,
-        "description": entry.description,
-        "creationDate": format_instant(entry.created),
-        "updateDate": format_instant(entry.updated),
-        "expirationDate": None if entry.expires is None else format_instant(entry.expires),
-    }
+    return present(
+        {
+            "key": entry.key,
+            "namespace": entry.namespace,
+            "description": entry.description,
+            "creationDate": format_instant(entry.created),
+            "updateDate": format_instant(entry.updated),
+            "expirationDate": None if entry.expires is None else format_instant(entry.expires),
+        }
+    )
 
 
 def typed_value(value: Json) -> Json:
@@ -102,22 +108,23 @@ def _type_of(value: Json) -> str:
 
 
 def _type_of_text(text: str) -> str:
-    for name, read in (("DURATION", _duration), ("DATE", date.fromisoformat), ("DATETIME", _date_time)):
-        try:
-            read(text)
-        except ValueError:
-            continue
-        return name
+    for name, looks, read in _TEXTS:
+        if looks.match(text):
+            try:
+                read(text)
+            except ValueError:
+                continue
+            return name
     return "STRING"
 
 
-def _duration(text: str) -> object:
-    if not text.upper().lstrip("+-").startswith("P"):
-        raise ValueError(text)
-    return parse_duration(text)
+def is_typed_text(text: str) -> bool:
+    """Whether bare text is a date, a date-time or a duration."""
+    return _type_of_text(text) != "STRING"
 
 
-def _date_time(text: str) -> object:
-    if "T" not in text:
-        raise ValueError(text)
-    return datetime.fromisoformat(text)
+_TEXTS: tuple[tuple[str, re.Pattern[str], Callable[[str], object]], ...] = (
+    ("DATETIME", re.compile(r"^\d{4}-\d\d-\d\dT\d\d:"), datetime.fromisoformat),
+    ("DATE", re.compile(r"^\d{4}-\d\d-\d\d$"), date.fromisoformat),
+    ("DURATION", re.compile(r"^[-+]?P", re.IGNORECASE), parse_duration),
+)

@@ -8,28 +8,31 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Request, Response
 
 from orchestrator.errors import NotFound
+from orchestrator.model.execution import Execution
 from orchestrator.model.flow import Flow
-from orchestrator.model.values import Json
+from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.requests import CreateExecution, ExecutionAction, FileGiven
-from orchestrator.server import answers, filters
+from orchestrator.server import answers, filters, shapes
 from orchestrator.server.asked import Asked
 from orchestrator.server.bodies import json_body
 from orchestrator.server.forms import Form, Upload, read_form
 from orchestrator.server.parts import Parts, parts_of, slowly
 from orchestrator.server.problems import BadArgument, BadBody
-from orchestrator.store.port import Condition
+from orchestrator.server.routes.flows import found_flow, names
+from orchestrator.store.port import Condition, Page
 
 router = APIRouter(prefix="/api/v1/executions")
+words = APIRouter(prefix="/api/v1/executions")  # fixed words: routed before any id
 starting = APIRouter(prefix="/api/v1/executions")  # two free segments: routed after every fixed word
 
 
-@router.get("/search", response_model=None)
+@words.get("/search", response_model=None)
 async def search(request: Request) -> Response:
     asked = Asked(request)
     return await _page(parts_of(request), filters.conditions(asked, filters.EXECUTIONS), asked)
 
 
-@router.get("", response_model=None)
+@words.get("", response_model=None)
 async def of_flow(request: Request) -> Response:
     asked = Asked(request)
     exact = [Condition(name, "EQUALS", asked.required(name)) for name in ("namespace", "flowId")]
@@ -40,6 +43,51 @@ async def _page(parts: Parts, conditions: list[Condition] | tuple[Condition, ...
     page = asked.page()
     found = await slowly(lambda: parts.reader.executions_json(conditions, page))
     return answers.page(found.rows, found.total)
+
+
+@words.get("/namespaces", response_model=None)
+async def namespaces(request: Request) -> Response:
+    return answers.made(await slowly(parts_of(request).reader.namespaces))
+
+
+@words.get("/namespaces/{namespace}/flows", response_model=None)
+async def startable(request: Request, namespace: str) -> Response:
+    found = await slowly(lambda: parts_of(request).reader.flows([Condition("namespace", "EQUALS", namespace)]))
+    return answers.made([shapes.flow_for_execution(saved) for saved in found.rows if not saved.flow.disabled])
+
+
+@words.get("/flows/{namespace}/{flow_id}", response_model=None)
+async def flow_to_start(request: Request, namespace: str, flow_id: str) -> Response:
+    return answers.made(shapes.flow_for_execution(found_flow(parts_of(request), namespace, flow_id, Asked(request).number("revision"))))
+
+
+@words.post("/latest", response_model=None)
+async def latest(request: Request) -> Response:
+    """The newest execution of each flow named."""
+    wanted = names(await json_body(request))
+    return answers.made(await slowly(lambda: [last for name in wanted if (last := _latest(parts_of(request), *name))]))
+
+
+def _latest(parts: Parts, namespace: str, flow_id: str) -> Json:
+    found = parts.reader.executions([Condition("namespace", "EQUALS", namespace), Condition("flowId", "EQUALS", flow_id)], Page(1, 1)).rows
+    return None if not found else _brief(found[0])
+
+
+def _brief(execution: Execution) -> Json:
+    return {
+        "id": execution.id,
+        "flowId": execution.flow_id,
+        "namespace": execution.namespace,
+        "startDate": format_instant(execution.state.start),
+        "status": execution.current.value,
+    }
+
+
+@router.get("/{execution_id}/flow", response_model=None)
+async def flow(request: Request, execution_id: str) -> Response:
+    parts = parts_of(request)
+    execution = found_execution(parts, execution_id)
+    return answers.made(shapes.flow_for_execution(found_flow(parts, execution.namespace, execution.flow_id, execution.flow_revision, deleted=True)))
 
 
 @router.get("/{execution_id}", response_model=None)
@@ -130,6 +178,14 @@ def with_url(parts: Parts, namespace: str, flow_id: str, text: str) -> str:
     """An execution's JSON text with the address people see it at."""
     execution_id = json.loads(text[: text.index(",")] + "}").get("id") if text.startswith('{"id":') else json.loads(text)["id"]
     return f'{text[:-1]},"url":"{parts.settings.url}/ui/executions/{namespace}/{flow_id}/{execution_id}"}}'
+
+
+def found_execution(parts: Parts, execution_id: str) -> Execution:
+    """An execution without its task runs. Raises NotFound."""
+    found = parts.reader.execution(execution_id)
+    if found is None:
+        raise NotFound(f"no execution `{execution_id}`")
+    return found
 
 
 def shown(parts: Parts, execution_id: str, status: int = 200) -> Response:
