@@ -13,8 +13,10 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from orchestrator.errors import ExpressionFailed
+from orchestrator.lang.expressions.access import ACCESS_OPERATIONS
+from orchestrator.lang.expressions.bodies import BODY_OPERATIONS
 from orchestrator.lang.expressions.operators import OPERATORS
-from orchestrator.lang.expressions.scope import SCOPED, Scope
+from orchestrator.lang.expressions.scope import Scope
 from orchestrator.lang.expressions.tags import SILENT, Parsed, parse
 from orchestrator.lang.functions.tables import FILTERS, FUNCTIONS, TESTS
 
@@ -88,8 +90,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.filters = {name: entry.run for name, entry in FILTERS.items()}
         self.functions = {name: entry.run for name, entry in FUNCTIONS.items()}
         self.tests = dict(TESTS)
-        vars(self).update(OPERATORS)
-        vars(self).update(SCOPED)
+        for operations in (OPERATORS, ACCESS_OPERATIONS, BODY_OPERATIONS):
+            vars(self).update(operations)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         return parse(source).tree
@@ -102,7 +104,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 _ENVIRONMENT = _Environment()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def parsed(source: str) -> Parsed:
     """A template's syntax tree. Raises ExpressionFailed when it cannot be read."""
     try:
@@ -111,7 +113,7 @@ def parsed(source: str) -> Parsed:
         raise ExpressionFailed("The template is nested too deeply") from None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def compile_template(source: str) -> Compiled:
     """A template's code. Raises ExpressionFailed when it cannot be read or is nested too deeply."""
     found = parsed(source)

@@ -19,6 +19,7 @@ from orchestrator.lang.functions.javatext import LONG_MAX
 from orchestrator.lang.functions.limits import NESTING
 from orchestrator.lang.functions.tables import FILTERS, FUNCTIONS, TESTS
 
+_LONGEST_PATH = 32
 ANYTHING = ("*",)
 """The path of an expression that may read every variable."""
 
@@ -259,7 +260,7 @@ class ExpressionParser:
             node = call("op_attribute", scope(), node, key, const(root), const(line), line=line)
             root = None
             known = known and isinstance(key, nodes.Const) and isinstance(key.value, str | int)
-            if known and path and isinstance(key, nodes.Const):
+            if known and path and len(path) < _LONGEST_PATH and isinstance(key, nodes.Const):
                 path = (*path, str(key.value))
         if path:
             self.references.add(path)

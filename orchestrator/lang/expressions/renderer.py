@@ -30,7 +30,7 @@ class Renderer:
 
     def render(self, template: str, context: Mapping[str, Any]) -> str:
         """The template's text. Raises ExpressionFailed."""
-        if "{" not in template:
+        if "{{" not in template and "{%" not in template and "{#" not in template:
             return template
         return self._finish(self._text(template, context, Usage()))
 
@@ -39,7 +39,7 @@ class Renderer:
 
         Raises ExpressionFailed, also when the parts do not add up.
         """
-        if "{" not in template:
+        if "{{" not in template and "{%" not in template and "{#" not in template:
             return template
         value = self._value(template, context)
         return self._finish(value) if isinstance(value, str) else value

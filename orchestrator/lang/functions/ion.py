@@ -14,7 +14,7 @@ from orchestrator.errors import ExpressionFailed
 from orchestrator.lang.functions import limits
 from orchestrator.lang.functions.javadates import parse_zoned
 from orchestrator.lang.functions.javatext import date_json
-from orchestrator.lang.functions.printing import is_list, to_text
+from orchestrator.lang.functions.printing import is_list, to_text, weigh
 from orchestrator.lang.functions.zones import ZULU
 
 _SYMBOL = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
@@ -23,7 +23,7 @@ _SPACE = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d(?:T(?:\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?)?|\d{4}(?:-\d\d)?T")
 _NUMBER = re.compile(r"-?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eEdD][+-]?[0-9]+)?)")
 _STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"', re.DOTALL)
-_QUOTED_SYMBOL = re.compile(r"'((?:[^'\\\n]|\\.)+)'")
+_QUOTED_SYMBOL = re.compile(r"'((?:[^'\\\n]|\\.)*)'")
 _LONG_STRING = re.compile(r"'''((?:[^'\\]|\\.|'(?!''))*)'''", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\r?\n|.))", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\n": "", "\r\n": ""}
@@ -34,6 +34,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "a": "\a", "b": "\b", "f
 
 def write_ion(value: Any) -> str:
     """A value as Ion text. Raises ExpressionFailed when it is too large or too deep."""
+    weigh(value)
     text = _ion(value, 0)
     limits.text_within(len(text))
     return text

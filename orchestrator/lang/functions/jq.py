@@ -25,7 +25,7 @@ _LOADS = re.compile(r"(?:\s|#[^\n]*(?:\n|$))*(?:import|include|module)\b")
 _MEMORY = 1024 * 1024 * 1024
 
 _HELPER = """
-import json, resource, sys
+import json, resource, signal, sys
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
 try:
     import jq
@@ -33,6 +33,7 @@ except ImportError:
     jq = None
 for line in sys.stdin.buffer:
     program, text = json.loads(line)
+    signal.alarm(int(sys.argv[3]))  # ends this process even when the one that asked is gone
     try:
         if jq is None:
             raise ValueError("jq is not installed here: pip install jq")
@@ -45,6 +46,7 @@ for line in sys.stdin.buffer:
         answer = {"found": found}
     except (ValueError, StopIteration, MemoryError) as problem:
         answer = {"problem": str(problem)}
+    signal.alarm(0)
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\\n")
     sys.stdout.buffer.flush()
 """
@@ -105,7 +107,7 @@ class _Helpers:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
-            command = [sys.executable, "-I", "-c", _HELPER, str(_MEMORY), str(limits.ITEMS)]
+            command = [sys.executable, "-I", "-c", _HELPER, str(_MEMORY), str(limits.ITEMS), str(int(limits.JQ_SECONDS) + 2)]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, cwd="/")  # noqa: S603
             atexit.register(self.end)
         return self._process
@@ -117,10 +119,11 @@ class _Helpers:
         deadline = time.monotonic() + limits.JQ_SECONDS
         writer = threading.Thread(target=_write, args=(process.stdin, request), daemon=True)
         writer.start()
+        waiting = select.poll()
+        waiting.register(process.stdout, select.POLLIN)
         got = bytearray()
         while not got.endswith(b"\n"):
-            ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise TimeoutError
             piece = process.stdout.read1(1 << 20)  # type: ignore[attr-defined]  # a BufferedReader
             if not piece:

@@ -119,7 +119,7 @@ class _Json:
 
     def put(self, text: str) -> None:
         self.chars += len(text)
-        if self.chars > limits.OUTPUT_CHARS or len(self.parts) > 4 * limits.ITEMS:
+        if self.chars > limits.OUTPUT_CHARS or len(self.parts) > 2 * limits.ITEMS:
             raise ExpressionFailed("The value is too large to be printed")
         self.parts.append(text)
 

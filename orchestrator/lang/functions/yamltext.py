@@ -18,13 +18,26 @@ def read_yaml(text: str) -> Any:
     """The value of a YAML text. Raises ExpressionFailed for what is no YAML, and for anchors."""
     import yaml
 
+    from orchestrator.lang.yaml12 import Loader
+
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise ExpressionFailed("Anchors are not resolved in the 'yaml' function")
-        return yaml.safe_load(text)
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=Loader)):  # type: ignore[arg-type]  # the stubs know only their own loaders
+            raise ExpressionFailed("Anchors are not resolved in the 'yaml' function")
+        node = Loader(text).get_single_node()
+        return None if node is None else _value(node)
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
         raise ExpressionFailed(f"Unable to parse the value as YAML: {problem}") from None
+
+
+def _value(node: Any) -> Any:
+    """The value of a node of the document."""
+    import yaml
+
+    from orchestrator.lang.yaml12 import scalar
+
+    if isinstance(node, yaml.MappingNode):
+        return {key if isinstance(key := _value(name), str | int | float) else to_text(key): _value(held) for name, held in node.value}
+    return [_value(item) for item in node.value] if isinstance(node, yaml.SequenceNode) else scalar(node.tag, node.value)
 
 
 def write_yaml(value: Any) -> str:
@@ -64,7 +77,7 @@ def _inline(value: Any) -> list[str]:
         return ["[]"]
     if not isinstance(value, str):
         return ["null" if value is None else to_text(value)]
-    if "\n" in value and not re.search(r"^\s|[^\S\n]+(\n|$)|[\x00-\x08\x0b-\x1f\x7f]|\n\n$", value):
+    if "\n" in value and all(line.isprintable() for line in value.split("\n")) and not re.search(r"^\s|[^\S\n]+(\n|$)|[\x00-\x08\x0b-\x1f\x7f]|\n\n$", value):
         mark = "|" if value.endswith("\n") else "|-"
         return [mark, *value.removesuffix("\n").split("\n")]
     return [_text(value)]
@@ -74,6 +87,13 @@ def _text(value: str) -> str:
     simple = _PLAIN.fullmatch(value) and ": " not in value and " #" not in value and not value.endswith((":", " "))
     if simple and not _OTHER.fullmatch(value) and value.isprintable():
         return value
-    if "\n" in value or not value.isprintable():
-        return to_json(value)
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + "".join(map(_escaped, value)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    code = ord(character)
+    if character.isprintable() and code < 0xFFFF:
+        return character
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
