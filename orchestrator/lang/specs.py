@@ -89,7 +89,10 @@ class Specs:
         except NotFound:
             near = registry.nearest(kind, name)
             self.findings.add(
-                "unknown-type", f"Invalid type: {name}", (*path, "type"), help=f"did you mean `{near}`?" if near else "`orchestrator schema` lists what is installed"
+                "unknown-type",
+                f"Invalid type: {name}",
+                (*path, "type"),
+                help=f"did you mean `{near}`?" if near else "`orchestrator schema` lists what is installed",
             )
             return None
         if (proper := registry.replaced_by(kind, name)) is not None:
