@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, Noun] = {
     "execution": Noun("execution", "app", "List, show, follow and kill executions."),
     "worker": Noun("worker", "app", "See the workers."),
     "worker-group": Noun("worker", "groups", "See the worker groups."),
-    "server": Noun("server", "server", "Start a server, or join this machine as a worker."),
+    "server": Noun("server", "app", "Start a server, or join this machine as a worker."),
     "schema": Noun("schema", "app", "Print the JSON Schema of everything installed, for editors."),
     "explain": Noun("explain", "app", "Explain the code of an error."),
     "doctor": Noun("doctor", "app", "Look for the usual causes of trouble."),
@@ -91,10 +91,10 @@ def main() -> None:
     try:
         app(prog_name="orchestrator")
     except Refused as err:
-        say(f"error: {err}")
+        say(f"error[{err.code}]: {err}")
         raise SystemExit(ASKED_WRONGLY) from None
     except OrchestratorError as err:
-        say(f"error: {err}")
+        say(f"error[{err.code}]: {err}")
         raise SystemExit(UNREACHABLE) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 HELP = {"help_option_names": ["-h", "--help"]}
 
-# Typer reads these variables itself: loading `settings`, and with it pydantic, would cost every command 0.1 s.
+# Typer reads these variables itself: loading `settings` and the models behind it would cost every command its time.
 Server = Annotated[str | None, typer.Option("--server", envvar="ORCHESTRATOR_SERVER", metavar="URL", help=f"The server's address; default {DEFAULT_SERVER}.")]
 Token = Annotated[
     str | None,
