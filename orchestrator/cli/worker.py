@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.cli.options import HELP, AsJson, Server, Token, commands, connect
@@ -28,7 +29,7 @@ def ls(as_json: AsJson = False, server: Server = None, token: Token = None) -> N
     """List the workers: their group, state, slots, and when each was last heard of."""
     from orchestrator.cli.shapes import ago
 
-    workers = _cluster(server, token)["workers"]
+    workers = _asked(server, token, "workers")["workers"]
     if as_json:
         put_json(workers)
         return
@@ -43,36 +44,21 @@ def ls(as_json: AsJson = False, server: Server = None, token: Token = None) -> N
 @groups.command("ls", context_settings=HELP)
 def groups_ls(as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
     """List the worker groups: workers up, slots in use, and what waits for them."""
-    found = grouped(_cluster(server, token))
+    found = _asked(server, token, "worker-groups")["workerGroups"]
     if as_json:
         put_json(found)
         return
-    rows = [(g["key"] or "default", f"{g['up']} of {g['workers']}", f"{g['used']}/{g['slots']}", str(g["queued"])) for g in found]
+    rows = [(g["key"] or "default", _up(g["workers"]), f"{g['used']}/{g['slots']}", str(g["queued"])) for g in found]
     put(table(("GROUP", "UP", "SLOTS", "QUEUED"), rows)) if rows else say("no worker groups")
     hint(JOIN)
 
 
-def _cluster(server: str | None, token: str | None) -> dict[str, Any]:
+def _up(workers: Sequence[dict[str, Any]]) -> str:
+    return f"{sum(worker['state'] == 'up' for worker in workers)} of {len(workers)}"
+
+
+def _asked(server: str | None, token: str | None, what: str) -> dict[str, Any]:
     from orchestrator.cli.client import path
 
-    found: dict[str, Any] = connect(server, token).json("GET", path("cluster"))
+    found: dict[str, Any] = connect(server, token).json("GET", path(what))
     return found
-
-
-def grouped(cluster: dict[str, Any]) -> list[dict[str, Any]]:
-    """Workers summed up by group, and groups that have only work waiting."""
-    queued = cluster.get("queued") or {}
-    keys = sorted({w.get("group") or "" for w in cluster["workers"]} | set(queued))
-    return [_group(key, [w for w in cluster["workers"] if (w.get("group") or "") == key], int(queued.get(key, 0))) for key in keys]
-
-
-def _group(key: str, workers: list[dict[str, Any]], queued: int) -> dict[str, Any]:
-    up = [w for w in workers if w["state"] == "up"]
-    return {
-        "key": key,
-        "workers": len(workers),
-        "up": len(up),
-        "used": sum(w.get("used", 0) for w in up),
-        "slots": sum(w["slots"] for w in up),
-        "queued": queued,
-    }

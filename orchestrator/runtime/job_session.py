@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator import settings as configuration
-from orchestrator.cli.session import ExecutionNews, FlowRef, LogNews, Start, Update
+from orchestrator.model.session import ExecutionNews, FlowRef, LogNews, Start, Update
 from orchestrator.errors import BadSettings, Refused, Unavailable
 from orchestrator.runtime import ray_boot
 from orchestrator.runtime.client import ExecutorClient

@@ -48,7 +48,7 @@ class FakeServer:
         self.flows: dict[tuple[str, str], str] = {}
         self.executions: dict[str, Json] = {}
         self.token: str | None = None
-        self.refusal: tuple[int, Json] | None = None  # the answer to every save
+        self.refusal: tuple[int, Any] | None = None  # the answer to every save
         self.start_refusal: tuple[int, Json] | None = None
         self.story: list[Json] = [
             execution("RUNNING", task_run("hello", "RUNNING")),
@@ -63,7 +63,8 @@ class FakeServer:
         self.plain = False  # answers are no JSON
         self.started: list[tuple[dict[str, list[str]], bytes]] = []
         self.asked: list[str] = []
-        self.cluster: Json = {"workers": [], "queued": {}}
+        self.workers: list[Json] = []
+        self.groups: list[Json] = []
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -187,8 +188,11 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             fake.killed.set()
             self._answer(409, {"message": "Illegal state: it has ended already"}) if ended else self._answer(202, execution("KILLING"))
 
-        def cluster(self) -> None:
-            self._answer(200, fake.cluster)
+        def workers(self) -> None:
+            self._answer(200, {"workers": fake.workers})
+
+        def groups(self) -> None:
+            self._answer(200, {"workerGroups": fake.groups})
 
     api = "/api/v1"
     _ROUTES: list[tuple[str, str, Callable[..., None]]] = [
@@ -203,6 +207,7 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
         ("POST", f"{api}/executions/([^/]+)/([^/]+)", Handler.start),
         ("GET", f"{api}/logs/([^/]+)/follow", Handler.follow_logs),
         ("GET", f"{api}/logs/([^/]+)", Handler.logs),
-        ("GET", f"{api}/cluster", Handler.cluster),
+        ("GET", f"{api}/workers", Handler.workers),
+        ("GET", f"{api}/worker-groups", Handler.groups),
     ]
     return Handler

@@ -151,13 +151,11 @@ def test_outputs_of_a_flow_and_of_a_task_are_json(server: FakeServer, orchestrat
 
 def test_workers_and_their_groups_are_listed(server: FakeServer, orchestrator: Command) -> None:
     up = {"name": "gpu-1", "group": "gpu", "nodeId": "n1", "hostname": "box", "slots": 8, "used": 2, "state": "up"}
-    server.cluster = {"workers": [up, {**up, "name": "gpu-2", "state": "lost"}], "queued": {"eu": 3}}
+    server.workers = [up, {**up, "name": "gpu-2", "state": "lost"}]
+    server.groups = [{"key": "gpu", "workers": server.workers, "slots": 8, "used": 2, "queued": 3}]
     assert orchestrator("worker", "ls").out.splitlines()[1].split() == ["gpu-1", "gpu", "up", "2/8", "box"]
-    groups = json.loads(orchestrator("worker-group", "ls", "--json").out)
-    assert groups == [
-        {"key": "eu", "workers": 0, "up": 0, "used": 0, "slots": 0, "queued": 3},
-        {"key": "gpu", "workers": 2, "up": 1, "used": 2, "slots": 8, "queued": 0},
-    ]
+    assert orchestrator("worker-group", "ls").out.splitlines()[1].split() == ["gpu", "1", "of", "2", "2/8", "3"]
+    assert json.loads(orchestrator("worker-group", "ls", "--json").out)[0]["queued"] == 3
 
 
 def test_every_code_that_checking_can_give_is_explained() -> None:

@@ -157,7 +157,7 @@ def test_an_address_that_is_none_exits_with_2(orchestrator: Command, flow_file: 
 
 
 def test_something_else_at_the_address_exits_with_3(server: FakeServer, orchestrator: Command, flow_file: Path) -> None:
-    server.refusal = (404, "this is a web shop")  # type: ignore[assignment]
+    server.refusal = (404, "this is a web shop")
     server.plain = True
     said = orchestrator("run", flow_file)
     assert said.code == 3
@@ -171,11 +171,19 @@ def test_a_server_that_fails_exits_with_3(server: FakeServer, orchestrator: Comm
     assert "boom" in said.err
 
 
+def signal_once_followed(server: FakeServer, number: signal.Signals) -> None:
+    def send() -> None:
+        assert server.following.wait(10)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_kills_the_run_and_its_end_is_seen(server: FakeServer, orchestrator: Command, flow_file: Path, number: signal.Signals) -> None:
     server.until_killed = True
     server.story = [execution("RUNNING", task_run("hello", "RUNNING")), execution("KILLED", task_run("hello", "KILLED"))]
-    threading.Thread(target=lambda: server.following.wait(10) and os.kill(os.getpid(), number), daemon=True).start()
+    signal_once_followed(server, number)
     said = orchestrator("run", flow_file)
     assert said.code == 1
     assert server.asked.count("DELETE /api/v1/executions/abc123/kill") == 1
@@ -189,11 +197,16 @@ def test_a_detached_run_in_a_ray_job_is_followed_and_left_going_when_the_job_is_
     from orchestrator.cli.http_session import HttpSession
 
     asked = []
+
+    def opened(*_: object, in_job: bool, **__: object) -> HttpSession:
+        asked.append(in_job)
+        return HttpSession(Client(server.url))
+
     monkeypatch.delenv("ORCHESTRATOR_SERVER")
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
-    monkeypatch.setattr("orchestrator.cli.sessions.open_session", lambda *_, **how: asked.append(how["in_job"]) or HttpSession(Client(server.url)))
+    monkeypatch.setattr("orchestrator.cli.sessions.open_session", opened)
     server.until_killed = True
-    threading.Thread(target=lambda: server.following.wait(10) and os.kill(os.getpid(), signal.SIGTERM), daemon=True).start()
+    signal_once_followed(server, signal.SIGTERM)
     said = orchestrator("run", flow_file, "--detach")
     assert said.code == 1
     assert asked == [True]
