@@ -44,12 +44,17 @@ class Asked:
         return word == "true"
 
     def number(self, name: str) -> int | None:
-        """A whole number. Raises BadArgument for anything else."""
+        """A whole number. Raises BadArgument for anything else, and for one that nothing here can count to."""
         value = self.text(name)
+        if value is None:
+            return None
         try:
-            return None if value is None else int(value)
+            number = int(value)
         except ValueError:
             raise BadArgument(f"`{name}` is a whole number, not `{value}`") from None
+        if abs(number) >= 2**31:
+            raise BadArgument(f"`{name}` is too large")
+        return number
 
     def word(self, name: str, words: type[W]) -> W | None:
         """One of an enumeration, in any case. Raises BadArgument."""
@@ -72,8 +77,6 @@ class Asked:
             raise BadArgument("page and size are at least 1")
         if size > MAX_SIZE:
             raise BadArgument(f"size is at most {MAX_SIZE}")
-        if number > 2**40:
-            raise BadArgument("there are not that many pages")
         return Page(number, size, [_sort(text) for text in self.all("sort")])
 
 

@@ -23,13 +23,18 @@ def sent(blobs: Blobs, file: StoredFile) -> Response:
 
 def sent_stream(source: BinaryIO, name: str) -> Response:
     """An open file as a download; it is closed once it has been sent."""
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+    headers = {"Content-Disposition": disposition(name)}
     size = os.fstat(source.fileno()).st_size
     if size <= SMALL:
         with source:
             return Response(source.read(), media_type="application/octet-stream", headers=headers)
     headers["Content-Length"] = str(size)
     return StreamingResponse(_chunks(source), media_type="application/octet-stream", headers=headers)
+
+
+def disposition(name: str) -> str:
+    """The header that makes an answer a download under this name, whatever characters it has."""
+    return f"attachment; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
 
 
 async def _chunks(source: BinaryIO) -> AsyncIterator[bytes]:

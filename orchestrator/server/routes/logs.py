@@ -8,6 +8,7 @@ from orchestrator.model.log import Level, LogLine
 from orchestrator.model.values import format_instant
 from orchestrator.server import answers, filters
 from orchestrator.server.asked import Asked
+from orchestrator.server.files import disposition
 from orchestrator.server.parts import parts_of, slowly
 from orchestrator.store.port import LogFilter
 
@@ -47,7 +48,7 @@ async def of_execution(request: Request, execution_id: str) -> Response:
 async def download(request: Request, execution_id: str) -> Response:
     lines = await _lines(request, execution_id)
     text = "\n".join(f"{format_instant(line.timestamp)} {line.level} {line.message}" for line in lines)
-    return Response(text, media_type="text/plain", headers={"Content-Disposition": f'attachment; filename="{execution_id}.log"'})
+    return Response(text, media_type="text/plain", headers={"Content-Disposition": disposition(f"{execution_id}.log")})
 
 
 @router.get("/metrics/{execution_id}", response_model=None)

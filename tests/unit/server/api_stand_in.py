@@ -32,6 +32,7 @@ class StandIn:
         self.workers: list[dict[str, Any]] = [{"name": "w1", "group": "", "nodeId": "n", "slots": 8, "state": "up"}]
         self.news = asyncio.Event()
         self.watchers = 0
+        self._counted = asyncio.Event()
         self.client = ExecutorClient(self.call)
 
     def now(self) -> datetime:
@@ -157,16 +158,27 @@ class StandIn:
         self.news.set()
         self.news = asyncio.Event()
 
+    def _watching(self, more: int) -> None:
+        self.watchers += more
+        self._counted.set()
+        self._counted = asyncio.Event()
+
+    async def watched_by(self, count: int) -> None:
+        """Return once so many wait for news. Raises TimeoutError after ten seconds."""
+        async with asyncio.timeout(10):
+            while self.watchers != count:
+                await self._counted.wait()
+
     async def on_watch(self, body: dict[str, Any]) -> Any:
         found = self._execution(body["execution_id"])
         if found.version <= body["version"] and not found.current.ended:
-            self.watchers += 1
+            self._watching(1)
             try:
                 await asyncio.wait_for(self.news.wait(), body["seconds"])
             except TimeoutError:
                 pass
             finally:
-                self.watchers -= 1
+                self._watching(-1)
             found = self._execution(body["execution_id"])
         fresh = found.version > body["version"]
         return {
