@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import platform
@@ -26,6 +27,7 @@ from orchestrator.runtime.ray_processes import Node
 
 Say = Callable[[str], None]
 SLOTS_PER_CPU = 8
+_RAY = importlib.metadata.version("ray")
 AGAIN_AFTER = 2.0  # seconds before a machine whose cluster went away asks to join again
 JOIN_LIMIT = 45.0  # seconds until the worker must be seen by the server
 
@@ -60,16 +62,15 @@ class Joined:
         self._stopping.set()
 
     def _ask(self) -> dict[str, Any]:
-        import ray
 
         request = {
             "group": self._group,
             "slots": self._slots,
             "labels": dict(self._labels),
-            "versions": {"orchestrator": __version__, "ray": ray.__version__, "python": platform.python_version()},
+            "versions": {"orchestrator": __version__, "ray": _RAY, "python": platform.python_version()},
         }
         told = self._call("POST", "/api/v1/cluster/join", request)
-        for name, mine in (("ray_version", ray.__version__), ("python_version", platform.python_version())):
+        for name, mine in (("ray_version", _RAY), ("python_version", platform.python_version())):
             if told.get(name) and told[name] != mine:
                 raise Refused(f"this machine has {name.removesuffix('_version')} {mine}, the server has {told[name]}: they must be the same")
         return told

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import platform
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from orchestrator import __version__
 from orchestrator import settings as configuration
 from orchestrator.errors import BadSettings, Unavailable
 from orchestrator.model.worker import DEFAULT_GROUP, resource_of
@@ -75,11 +75,7 @@ class Launcher:
     def _up(self) -> None:
         configuration.save(self._settings, self._settings_path)
         self._node = self._adopted() or self._started()
-        configuration.export({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": self._node.token_file})
-        from orchestrator.runtime import ray_boot  # ray takes a second to import: only after Ray has been started
-
-        ray_boot.connect(self._node.address)
-        ray_boot.start_actors(self._settings_path, self._join_info(self._node))
+        ray_processes.boot("up", self._node, configuration.environ(), str(self._settings_path), self._node.token_file, self._node.dashboard)
         self._await_ready()
 
     @property
@@ -110,8 +106,6 @@ class Launcher:
         return None
 
     def _refuse_taken_port(self) -> None:
-        import socket
-
         with socket.socket(socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -141,18 +135,6 @@ class Launcher:
         aside.write_text(node.model_dump_json())
         aside.replace(self._record)
 
-    def _join_info(self, node: Node) -> dict[str, Any]:
-        import ray
-
-        return {
-            "address": node.address,
-            "token_file": node.token_file,
-            "dashboard": node.dashboard,
-            "server_version": __version__,
-            "ray_version": ray.__version__,
-            "python_version": platform.python_version(),
-        }
-
     def _await_ready(self) -> None:
         deadline = time.monotonic() + READY_LIMIT
         reason = ""
@@ -166,7 +148,9 @@ class Launcher:
                 return
             self._stopping.wait(0.1)
         if not self._stopping.is_set():
-            raise Unavailable(f"the server did not become ready within {READY_LIMIT:.0f} s: {reason}; logs are in {self._node.temp_dir if self._node else ''}/session_latest/logs")
+            raise Unavailable(
+                f"the server did not become ready within {READY_LIMIT:.0f} s: {reason}; logs are in {self._node.temp_dir if self._node else ''}/session_latest/logs"
+            )
 
     # --- watching
 
@@ -178,9 +162,6 @@ class Launcher:
         while not self._stopping.wait(WATCH_EVERY):
             if len(vital) < 2 or not all(p.is_running() and p.status() != "zombie" for p in vital):
                 self._say("Ray has died: starting it again")
-                from orchestrator.runtime import ray_boot
-
-                ray_boot.disconnect()
                 return
 
     def _down(self) -> None:
@@ -190,8 +171,6 @@ class Launcher:
         self._say("Stopping")
         ray_processes.end(node.mark, within=8.0)
         self._record.unlink(missing_ok=True)
-        import shutil
-
         shutil.rmtree(node.temp_dir, ignore_errors=True)
 
 
@@ -215,7 +194,19 @@ def ensure_local_server(say: Say) -> str:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = settings.data_dir / "server.log"
     with log.open("ab") as out:
-        command = [sys.executable, "-m", "orchestrator.cli.main", "server", "local", "--host", settings.host, "--port", str(settings.port), "--data", str(settings.data_dir)]
+        command = [
+            sys.executable,
+            "-m",
+            "orchestrator.cli.main",
+            "server",
+            "local",
+            "--host",
+            settings.host,
+            "--port",
+            str(settings.port),
+            "--data",
+            str(settings.data_dir),
+        ]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)  # noqa: S603
     deadline = time.monotonic() + READY_LIMIT + 30
     while time.monotonic() < deadline:
@@ -256,4 +247,3 @@ def _holders(path: Path) -> list[int]:
         if len(parts) > 5 and parts[1] == "FLOCK" and parts[5].split(":")[-1] == str(inode):
             found.append(int(parts[4]))
     return found
-

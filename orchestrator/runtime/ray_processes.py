@@ -86,7 +86,13 @@ def surroundings(node: Node, environ: Mapping[str, str], extra: Mapping[str, str
 def start_head(node: Node, environ: Mapping[str, str], *, resources: Mapping[str, float], labels: Mapping[str, str], dashboard: bool) -> Node:
     """Start a cluster's first node; returns it with its addresses. Raises Unavailable with what Ray said."""
     gcs, client, board = free_ports(3)
-    arguments = ["--head", f"--port={gcs}", f"--ray-client-server-port={client}", f"--temp-dir={node.temp_dir}", f"--include-dashboard={str(dashboard).lower()}"]
+    arguments = [
+        "--head",
+        f"--port={gcs}",
+        f"--ray-client-server-port={client}",
+        f"--temp-dir={node.temp_dir}",
+        f"--include-dashboard={str(dashboard).lower()}",
+    ]
     arguments += [f"--dashboard-port={board}", "--dashboard-host=127.0.0.1"]
     _ray_start(arguments, node, environ, resources, labels, {})
     host = _node_address(node) or "127.0.0.1"
@@ -98,16 +104,33 @@ def start_worker(node: Node, environ: Mapping[str, str], *, resources: Mapping[s
     _ray_start([f"--address={node.address}"], node, environ, resources, labels, extra)
 
 
-def _ray_start(arguments: Sequence[str], node: Node, environ: Mapping[str, str], resources: Mapping[str, float], labels: Mapping[str, str], extra: Mapping[str, str]) -> None:
+def _ray_start(
+    arguments: Sequence[str], node: Node, environ: Mapping[str, str], resources: Mapping[str, float], labels: Mapping[str, str], extra: Mapping[str, str]
+) -> None:
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments, "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--resources={json.dumps(dict(resources))}", "--labels=" + ",".join(f"{key}={value}" for key, value in labels.items())]
     try:
-        done = subprocess.run(command, env=surroundings(node, environ, extra), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_LIMIT, check=False)  # noqa: S603
+        done = subprocess.run(
+            command, env=surroundings(node, environ, extra), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_LIMIT, check=False
+        )  # noqa: S603
     except subprocess.TimeoutExpired as err:
         raise Unavailable(f"Ray did not start within {START_LIMIT:.0f} s") from err
     if done.returncode != 0:
         said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise Unavailable("Ray did not start: " + " | ".join(said[-5:]))
+
+
+def boot(verb: str, node: Node, environ: Mapping[str, str], *arguments: str) -> None:
+    """Have another process be the driver that makes (`up`) or ends (`down`) our actors. Raises Unavailable with what it said."""
+    command = [sys.executable, "-m", "orchestrator.runtime.ray_boot", verb, node.address, *arguments]
+    try:
+        done = subprocess.run(
+            command, env=surroundings(node, environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_LIMIT, check=False
+        )  # noqa: S603
+    except subprocess.TimeoutExpired as err:
+        raise Unavailable(f"the Ray cluster at {node.address} did not take our actors within {START_LIMIT:.0f} s") from err
+    if done.returncode != 0:
+        raise Unavailable(" | ".join((done.stdout + done.stderr).strip().splitlines()[-3:]))
 
 
 def _node_address(node: Node) -> str | None:

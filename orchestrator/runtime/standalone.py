@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-import platform
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
-from orchestrator import __version__
 from orchestrator import settings as configuration
 from orchestrator.errors import BadSettings, OrchestratorError, Unavailable
 from orchestrator.runtime import ray_processes
 from orchestrator.runtime.launcher import READY_LIMIT, healthy
+from orchestrator.runtime.ray_processes import Node
 from orchestrator.settings import Settings
 from orchestrator.store.opening import open_store
 
 
 def bring_up(settings: Settings, address: str) -> Settings:
-    """See that executor and API run on the cluster at `address`; the settings in force there (the port may be another).
+    """See that executor and API run on the cluster at `address`; the settings in force there.
 
     Raises BadSettings, StoreUnavailable or Unavailable.
     """
-    from orchestrator.runtime import ray_boot
-
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     open_store(settings.database_url, migrate=True).close()
-    ray_boot.connect(address)
-    if not ray_boot.is_there(ray_boot.EXECUTOR) and not _free(settings.host, settings.port):
-        settings = settings.model_copy(update={"port": ray_processes.free_ports(1)[0]})
     path = settings.data_dir / "settings.json"
-    configuration.save(settings.model_copy(update={"ray_address": address}), path)
-    token = settings.data_dir / "ray_token"
-    given = configuration.ray_token()
-    if given is not None:
-        ray_processes.write_token(token, given)
-    ray_boot.start_actors(path, _join_info(ray_boot.cluster_address(), str(token)))
+    settings = settings.model_copy(update={"ray_address": address})
+    if not healthy(settings)[0] and not _free(settings.host, settings.port):
+        settings = settings.model_copy(update={"port": ray_processes.free_ports(1)[0]})
+    configuration.save(settings, path)
+    node = _node(settings, address)
+    ray_processes.boot("up", node, configuration.environ(), str(path), node.token_file)
     deadline, reason = time.monotonic() + READY_LIMIT, ""
     while time.monotonic() < deadline:
         ready, reason = healthy(settings)
@@ -46,6 +39,15 @@ def bring_up(settings: Settings, address: str) -> Settings:
             return settings
         time.sleep(0.1)
     raise Unavailable(f"the server did not become ready within {READY_LIMIT:.0f} s: {reason}")
+
+
+def _node(settings: Settings, address: str) -> Node:
+    """The cluster as our own processes see it: its token kept in the data folder, for workers that join."""
+    token = settings.data_dir / "ray_token"
+    given = configuration.ray_token()
+    if given is not None:
+        ray_processes.write_token(token, given)
+    return Node(mark="", address=address, token_file=str(token), temp_dir="")
 
 
 def _free(host: str, port: int) -> bool:
@@ -56,19 +58,6 @@ def _free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _join_info(address: str, token_file: str) -> dict[str, Any]:
-    import importlib.metadata
-
-    return {
-        "address": address,
-        "token_file": token_file,
-        "dashboard": "",
-        "server_version": __version__,
-        "ray_version": importlib.metadata.version("ray"),
-        "python_version": platform.python_version(),
-    }
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
@@ -84,9 +73,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         signal.signal(number, lambda *_: stopping.set())
     stopping.wait()
     say("Stopping")
-    from orchestrator.runtime import ray_boot
-
-    ray_boot.end_actors()
+    ray_processes.boot("down", _node(settings, address), configuration.environ())
 
 
 def main() -> int:
