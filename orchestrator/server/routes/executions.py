@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from orchestrator.errors import NotFound
 from orchestrator.model.execution import Execution
 from orchestrator.model.flow import Flow
+from orchestrator.model.new_ids import new_id
 from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.requests import CreateExecution, ExecutionAction, FileGiven
 from orchestrator.server import answers, filters, shapes
@@ -129,6 +130,7 @@ async def _wanted(request: Request, asked: Asked, parts: Parts, namespace: str, 
         wait=asked.flag("wait", default=False),
         schedule_date=asked.instant("scheduleDate"),
         kind=asked.text("kind"),
+        execution_id=new_id(),  # drawn here: a request repeated over a restart of the executor stays one execution
     )
 
 

@@ -79,7 +79,7 @@ class StandIn:
         flow = self._flow(body["namespace"], body["flow_id"]).flow
         if flow.disabled:
             raise Conflict("Cannot execute disabled flow")
-        id = f"execution{next(self.numbers)}"
+        id = body.get("execution_id") or f"made{next(self.numbers)}"
         inputs, files = dict(body["inputs"]), []
         for spec in flow.inputs:
             if spec.id in body["files"]:

@@ -115,3 +115,9 @@ async def test_health_tells_whether_flows_can_run(api: httpx.AsyncClient, open_s
     open_site.app.state.health.asked = float("-inf")
     answer = await api.get("/health")
     assert (answer.status_code, answer.json()["reason"]) == (503, "no worker is up")
+
+
+async def test_every_execution_is_named_before_it_is_asked_for(api: httpx.AsyncClient, open_site: Site, flow: None) -> None:
+    ids = [(await api.post("/api/v1/executions/io.acme/hello")).json()["id"] for _ in range(2)]
+    assert ids == [body["execution_id"] for method, body in open_site.executor.asked if method == "create_execution"]
+    assert ids[0] != ids[1]

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.routing import Route
 
+from orchestrator.runtime.requests import CreateExecution
 from orchestrator.server.app import ROUTERS
 
 WORDS = st.one_of(
@@ -133,7 +134,8 @@ def _site(factory: pytest.TempPathFactory) -> Site:
         async def fill() -> None:
             async with site.client() as api:
                 await api.post("/api/v1/flows", content=FLOW, headers=YAML)
-                await api.post("/api/v1/executions/io.acme/hello")
+                started = CreateExecution(namespace="io.acme", flow_id="hello", execution_id="execution1")
+            await site.executor.client.create_execution(started)
 
         anyio.run(fill)
         _sites.append(site)
