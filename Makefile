@@ -21,7 +21,8 @@ $(STAMP): pyproject.toml
 	@echo "Preparing $(VENV) (a minute or two on a new machine)"
 	@$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --editable '.[dev]' \
+	  || { echo "uv could not; trying pip"; $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; }
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
