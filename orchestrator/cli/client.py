@@ -165,7 +165,7 @@ def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
 
 def _error(status: int, told: Mapping[str, Any], url: str) -> OrchestratorError:
     """The error behind a status; a flow's problems come along as `diagnostics`."""
-    message = str(told.get("message") or f"the server answered {status}")
+    message = str(told.get("message") or told.get("reason") or f"the server answered {status}")
     if status == 401:
         return NotAllowed(f"{url} refuses the API token\n  help: give the server's own with ORCHESTRATOR_API_TOKEN or --api-token")
     if status == 403:

@@ -41,6 +41,11 @@ def log_line(message: str, task: str = "hello", level: str = "INFO") -> Json:
     return {"executionId": "abc123", "taskId": task, "taskRunId": f"run-{task}", "timestamp": BEGIN, "level": level, "message": message}
 
 
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away while it was told something is no news."""
+
+
 class FakeServer:
     """Holds what the server would answer; tests change it. `asked` lists what was asked for, in order."""
 
@@ -65,7 +70,7 @@ class FakeServer:
         self.asked: list[str] = []
         self.workers: list[Json] = []
         self.groups: list[Json] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = _Quiet(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
