@@ -19,6 +19,7 @@ from orchestrator.server.labels import checked_labels
 from orchestrator.server.parts import Parts, parts_of, slowly
 from orchestrator.server.problems import BadBody, Ineligible
 from orchestrator.server.routes.actions import ended_state, replay_args
+from orchestrator.server.routes.executions import delete_one, what_goes
 from orchestrator.store.port import Page
 
 router = APIRouter(prefix="/api/v1/executions")
@@ -102,7 +103,7 @@ async def labels_by_query(request: Request) -> Response:
 async def delete_by_ids(request: Request) -> Response:
     asked = Asked(request)
     chosen = _by_ids(parts_of(request), "delete", await json_texts(request))
-    return await _done(request, _delete(asked), chosen, _what(asked))
+    return await _done(request, _delete(asked), chosen, what_goes(asked))
 
 
 @router.delete("/by-query", response_model=None)
@@ -111,16 +112,12 @@ async def delete_by_query(request: Request) -> Response:
     chosen = await _by_query(request)
     if not asked.flag("includeNonTerminated", default=False):
         chosen = [execution for execution in chosen if execution.current.ended]
-    return await _done(request, _delete(asked), chosen, _what(asked))
+    return await _done(request, _delete(asked), chosen, what_goes(asked))
 
 
 def _delete(asked: Asked) -> Bulk:
     running_too = asked.flag("includeNonTerminated", default=False)
     return Bulk("delete", "DELETE", _unless(lambda s: running_too or s.ended, "execution is not terminated"), _none)
-
-
-def _what(asked: Asked) -> Mapping[str, Json]:
-    return {name: asked.flag(f"delete{name.title()}", default=True) for name in ("logs", "metrics", "storage")}
 
 
 def _by_ids(parts: Parts, action: str, ids: Sequence[str]) -> list[Execution]:
@@ -142,8 +139,14 @@ async def _done(request: Request, bulk: Bulk, chosen: Sequence[Execution], args:
     count = 0
     for execution in chosen:
         try:
-            await parts_of(request).executor.act(ExecutionAction(execution_id=execution.id, verb=bulk.verb, args=args))
+            await _act(parts_of(request), bulk.verb, execution.id, args)
             count += 1
         except (NotFound, Conflict):
             continue  # it has changed since it was checked
     return answers.made({"count": count})
+
+
+async def _act(parts: Parts, verb: str, execution_id: str, args: Mapping[str, Json]) -> None:
+    if verb == "delete":
+        return await delete_one(parts, execution_id, args)
+    await parts.executor.act(ExecutionAction(execution_id=execution_id, verb=verb, args=args))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, Refused
 from orchestrator.model.execution import Execution
 from orchestrator.model.flow import Flow
 from orchestrator.model.new_ids import new_id
@@ -99,9 +99,22 @@ async def get(request: Request, execution_id: str) -> Response:
 @router.delete("/{execution_id}", response_model=None)
 async def delete(request: Request, execution_id: str) -> Response:
     asked = Asked(request)
-    what: dict[str, Json] = {name: asked.flag(f"delete{name.title()}", default=True) for name in ("logs", "metrics", "storage")}
-    await parts_of(request).executor.act(ExecutionAction(execution_id=execution_id, verb="delete", args=what))
+    await delete_one(parts_of(request), execution_id, what_goes(asked))
     return answers.empty(204)
+
+
+def what_goes(asked: Asked) -> Mapping[str, Json]:
+    """What is deleted along with an execution: all of it unless told otherwise."""
+    return {name: asked.flag(f"delete{name.title()}", default=True) for name in ("logs", "metrics", "storage")}
+
+
+async def delete_one(parts: Parts, execution_id: str, what: Mapping[str, Json]) -> None:
+    """Delete an execution; the bytes of its files go after the commit."""
+    files = parts.reader.files("execution", execution_id) if what["storage"] else ()
+    await parts.executor.act(ExecutionAction(execution_id=execution_id, verb="delete", args=what))
+    for file in files:
+        if file.blob:
+            parts.blobs.remove(file.blob)
 
 
 @starting.post("/trigger/{namespace}/{flow_id}", response_model=None)
@@ -110,7 +123,12 @@ async def create(request: Request, namespace: str, flow_id: str) -> Response:
     """Start a flow: the answer is its execution at its creation, or with `wait` at its end."""
     asked, parts = Asked(request), parts_of(request)
     wanted = await _wanted(request, asked, parts, namespace, flow_id)
-    text = await parts.executor.create_execution(wanted)
+    try:
+        text = await parts.executor.create_execution(wanted)
+    except Refused:  # nothing was made: nothing else knows of these bytes
+        for file in wanted.files.values():
+            parts.blobs.remove(file.blob)
+        raise
     return answers.stored(with_url(parts, namespace, flow_id, text))
 
 

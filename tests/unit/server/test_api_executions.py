@@ -121,3 +121,19 @@ async def test_every_execution_is_named_before_it_is_asked_for(api: httpx.AsyncC
     ids = [(await api.post("/api/v1/executions/io.acme/hello")).json()["id"] for _ in range(2)]
     assert ids == [body["execution_id"] for method, body in open_site.executor.asked if method == "create_execution"]
     assert ids[0] != ids[1]
+
+
+def blobs_of(site: Site) -> list[str]:
+    return [path.name for path in site.blobs.drafts.parent.rglob("*") if path.is_file()]
+
+
+async def test_the_bytes_of_a_refused_start_and_of_a_deleted_execution_are_gone(api: httpx.AsyncClient, open_site: Site, flow: None) -> None:
+    needs = FLOW.replace("hello", "needs").replace("defaults: you", "required: true")
+    await api.post("/api/v1/flows", content=needs, headers=YAML)
+    assert (await api.post("/api/v1/executions/io.acme/needs", files={"doc": ("d", b"x")})).status_code == 422
+    assert (await api.post("/api/v1/executions/io.acme/nothing", files={"doc": ("d", b"x")})).status_code == 404
+    assert blobs_of(open_site) == []
+    id = (await api.post("/api/v1/executions/io.acme/hello", files={"doc": ("d", b"x"), "unknown": ("u", b"y")})).json()["id"]
+    assert len(blobs_of(open_site)) == 1
+    await api.delete(f"/api/v1/executions/{id}")
+    assert blobs_of(open_site) == []
