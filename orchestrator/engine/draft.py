@@ -42,6 +42,7 @@ class Draft:
         self.view, self.now, self.new_id, self.resolve = view, now, new_id, resolve
         self.execution: Execution = view.execution
         self.counters = Counters(view.counters)
+        self.made = view.execution.task_run_count  # runs, those of this draft included
         self.todo: deque[Begin | Advance] = deque()
         self.commands: list[Command] = []
         self._runs: dict[str, TaskRun] = {}
@@ -106,5 +107,6 @@ class Draft:
         """All of it. The version goes up when any row has changed."""
         if not self._runs and self.execution is self.view.execution:
             return Decision(commands=tuple(self.commands))
-        execution = self.execution.model_copy(update={"version": self.view.execution.version + 1})
+        counted = {"version": self.view.execution.version + 1, "task_run_count": self.made}
+        execution = self.execution.model_copy(update=counted)
         return Decision(execution, tuple(self._runs.values()), tuple(self.commands))

@@ -6,7 +6,6 @@ from orchestrator.engine.counters import FAILED, RANK, STATE_OF_RANK
 from orchestrator.engine.draft import Advance, Begin, Draft
 from orchestrator.engine.endings import end_execution, end_run
 from orchestrator.engine.leads import Lead, Roster
-from orchestrator.model.execution import TaskRun
 from orchestrator.model.flow import TaskSpec
 from orchestrator.model.state import Lifecycle, State
 from orchestrator.sdk.task import Order
@@ -88,22 +87,18 @@ def _ready(draft: Draft, lead: Lead, roster: Roster, spec: TaskSpec, iteration: 
 
 
 def _create(draft: Draft, lead: Lead, roster: Roster, spec: TaskSpec, iteration: int | None) -> None:
-    execution = draft.execution
-    value = roster.values[iteration] if roster.values is not None and iteration is not None else None
-    run = TaskRun.model_construct(
-        id=draft.new_id(),
-        execution_id=execution.id,
-        namespace=execution.namespace,
-        flow_id=execution.flow_id,
-        task_id=spec.id,
-        seq=execution.task_run_count,
-        parent_id=lead.owner,
-        branch=roster.branch,
-        value=value,
-        iteration=iteration,
-        state=Lifecycle.begin(draft.now),
-    )
-    draft.amend(task_run_count=execution.task_run_count + 1)
+    made = {
+        "id": draft.new_id(),
+        "task_id": spec.id,
+        "seq": draft.made,
+        "parent_id": lead.owner,
+        "branch": roster.branch,
+        "value": roster.values[iteration] if roster.values is not None and iteration is not None else None,
+        "iteration": iteration,
+        "state": Lifecycle.begin(draft.now),
+    }
+    run = draft.view.blank.model_copy(update=made)
+    draft.made += 1
     draft.put(run)
     draft.todo.append(Begin(run.id))
 
