@@ -46,6 +46,7 @@ class Stop(Frozen):
     task_run_id: str
     lease: int
     cause: Cause = Cause.KILLED
+    execution_id: str = ""  # named in the answer about a run that is not known where the stop arrives
 
 
 class Reported(Frozen):
