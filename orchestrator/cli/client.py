@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from orchestrator.errors import BadSettings, Conflict, FlowInvalid, NotAllowed, NotFound, OrchestratorError, Refused, ServerUnreachable, Unavailable
+from orchestrator.errors import (
+    BadSettings,
+    Conflict,
+    FlowInvalid,
+    InputInvalid,
+    NotAllowed,
+    NotFound,
+    OrchestratorError,
+    Refused,
+    ServerUnreachable,
+    Unavailable,
+)
 
 API = "/api/v1"
 Query = Sequence[tuple[str, str]]
@@ -180,4 +191,5 @@ def _error(status: int, told: Mapping[str, Any], url: str) -> OrchestratorError:
         return ServerUnreachable(f"the server at {url} failed: {message}\n  help: its log says more; `orchestrator doctor` looks at the usual causes")
     if told.get("diagnostics") or told.get("code") == FlowInvalid.code:
         return FlowInvalid(message.removeprefix("Invalid entity: "), tuple(told.get("diagnostics") or ()))
-    return Refused(message.removeprefix("Invalid entity: ").removeprefix("Illegal argument: ").removeprefix("Bad Request: "))
+    kind = InputInvalid if told.get("code") == InputInvalid.code else Refused
+    return kind(message.removeprefix("Invalid entity: ").removeprefix("Illegal argument: ").removeprefix("Bad Request: "))

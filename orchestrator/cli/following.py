@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from enum import Enum
 
 from orchestrator.cli.session import ExecutionNews, Hitch, Json, LogNews, Session, Update
+from orchestrator.cli.speech import first_line
 from orchestrator.cli.stopping import Stopping, Wish
 from orchestrator.cli.views import View
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import Unavailable
+
+AGAIN = 1.0  # seconds before a kill that found no server is asked for again
 
 
 class Ended(Enum):
@@ -20,7 +24,7 @@ class Ended(Enum):
 
 def follow(session: Session, execution: Json, view: View, stopping: Stopping) -> tuple[Json, Ended]:
     """Follow until the run has ended or the person has had enough. Gives the execution as last seen."""
-    last = execution
+    last, killer = execution, _Killer(session, execution["id"], view)
     try:
         view.execution(last)
         for update in session.follow(execution["id"]):
@@ -28,10 +32,9 @@ def follow(session: Session, execution: Json, view: View, stopping: Stopping) ->
             if stopping.pending:
                 view.close()  # the question needs the terminal for itself
             wish = stopping.wish()
-            if wish is Wish.KILL:
-                _kill(session, last["id"], view)
-            elif wish is not Wish.GO_ON:
+            if wish in (Wish.DETACH, Wish.LEAVE):
                 return last, Ended.DETACHED if wish is Wish.DETACH else Ended.LEFT
+            killer.act(wanted=wish is Wish.KILL)
     finally:
         view.close()
     return last, Ended.RUN_ENDED
@@ -51,9 +54,22 @@ def _shown(view: View, update: Update, last: Json) -> Json:
     return last
 
 
-def _kill(session: Session, execution_id: str, view: View) -> None:
-    view.talk(f"killing {execution_id}")
-    try:
-        session.kill(execution_id)
-    except OrchestratorError as err:
-        view.talk(f"it could not be killed: {err}")
+class _Killer:
+    """Asks for the end of the run until the server has heard it: it may be away at that very moment."""
+
+    def __init__(self, session: Session, execution_id: str, view: View) -> None:
+        self._session, self._id, self._view = session, execution_id, view
+        self._due: float | None = None
+
+    def act(self, *, wanted: bool) -> None:
+        if wanted:
+            self._view.talk(f"killing {self._id}")
+            self._due = time.monotonic()
+        if self._due is None or time.monotonic() < self._due:
+            return
+        try:
+            self._session.kill(self._id)
+            self._due = None
+        except Unavailable as err:
+            self._due = time.monotonic() + AGAIN
+            self._view.talk(f"the kill is not heard yet: {first_line(err)}")

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from orchestrator.cli.client import Client, form_body, path, yaml_body
 from orchestrator.cli.session import FlowRef, Hitch, Json, LogNews, Start, Update
+from orchestrator.cli.speech import first_line
 from orchestrator.cli.streams import LOGS_AGAIN, Once, Streams
 from orchestrator.errors import Conflict, NotFound, Refused, ServerUnreachable, Unavailable
 
@@ -68,7 +69,7 @@ class HttpSession:
         try:
             lines: list[Json] = self.client.json("GET", path("logs", execution_id)) or []
         except Unavailable as err:
-            yield Hitch(f"the last log lines could not be read: {err}")
+            yield Hitch(f"the last log lines could not be read: {first_line(err)}")
             return
         logs.again()
         yield from (LogNews(line) for line in lines if logs.takes(line))

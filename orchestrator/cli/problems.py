@@ -47,7 +47,7 @@ def refused_text(err: FlowInvalid, source: str, file: str) -> str:
         from orchestrator.lang.diagnostics import errors_of
 
         found = list(errors_of(found_here(source, file)))
-    return as_text(found, source, file) if found else f"error: {file}: {err}"
+    return as_text(found, source, file) if found else f"error[{err.code}]: {file}: {err}"
 
 
 def _diagnostic(entry: Any, file: str) -> Diagnostic:

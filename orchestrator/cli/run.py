@@ -79,7 +79,7 @@ def _started(session: Session, flow: FlowRef, given: Start) -> Json:
     try:
         return session.start(flow, given)
     except Refused as err:
-        text = f"error: {flow.namespace}.{flow.id} was not started: {err}"
+        text = f"error[{err.code}]: {flow.namespace}.{flow.id} was not started: {err}"
         fail(text + ("\n  help: give it with -i KEY=VALUE, or --input-file KEY=PATH for a file" if "missing required input" in text else ""), ASKED_WRONGLY)
 
 

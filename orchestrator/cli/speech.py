@@ -48,6 +48,11 @@ def harmless(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+def first_line(err: Exception) -> str:
+    """What went wrong, without the help below it."""
+    return str(err).partition("\n")[0]
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell, two spaces apart; the heads in the first line."""
     lines = [tuple(heads), *[tuple(harmless(cell) for cell in row) for row in rows]]

@@ -62,6 +62,7 @@ class FakeServer:
         self.lines: list[Json] = [log_line("Hello world"), log_line("Hello world")]
         self.late: list[Json] = []  # lines that only the list at the end holds
         self.breaks = 0  # how often the execution's stream breaks off before its end
+        self.kills_refused = 0  # how often a kill is answered with 503
         self.until_killed = False
         self.killed = threading.Event()
         self.following = threading.Event()
@@ -189,9 +190,12 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             self._answer(200, found) if found else self._answer(404, {"message": "Not Found"})
 
         def kill(self, identity: str) -> None:
+            if fake.kills_refused:
+                fake.kills_refused -= 1
+                return self._answer(503, {"message": "Unavailable: the executor restarts"})
             ended = fake.executions.get(identity, {}).get("state", {}).get("endDate")
             fake.killed.set()
-            self._answer(409, {"message": "Illegal state: it has ended already"}) if ended else self._answer(202, execution("KILLING"))
+            return self._answer(409, {"message": "Illegal state: it has ended already"}) if ended else self._answer(202, execution("KILLING"))
 
         def workers(self) -> None:
             self._answer(200, {"workers": fake.workers})

@@ -190,6 +190,15 @@ def test_a_signal_kills_the_run_and_its_end_is_seen(server: FakeServer, orchestr
     assert "■ KILLED" in said.err
 
 
+def test_a_kill_is_asked_for_until_it_is_heard(server: FakeServer, orchestrator: Command, flow_file: Path) -> None:
+    server.until_killed, server.kills_refused, server.story = True, 1, [execution("RUNNING"), execution("KILLED")]
+    signal_once_followed(server, signal.SIGTERM)
+    said = orchestrator("run", flow_file)
+    assert said.code == 1
+    assert "not heard yet" in said.err
+    assert server.killed.is_set()
+
+
 def test_a_detached_run_in_a_ray_job_is_followed_and_left_going_when_the_job_is_stopped(
     server: FakeServer, orchestrator: Command, flow_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
