@@ -1,0 +1,62 @@
+"""Plugins from what their users wrote, kept as long as the same text comes again."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator import registry
+from orchestrator.errors import NotFound, TaskFailed
+from orchestrator.model.values import Json
+from orchestrator.sdk import Task
+
+MOST = 1000
+
+Load = Callable[[str, str], type[Any]]
+
+
+class BuiltTasks:
+    """The task models built last, by the JSON of their spec. Models are frozen, so runs share them."""
+
+    def __init__(self, load: Load = registry.load) -> None:
+        self._load = load
+        self._built: OrderedDict[str, Task] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def task(self, spec: Mapping[str, Json]) -> Task:
+        """The task of a spec. Raises TaskFailed when it is not installed here or does not fit its schema."""
+        key = json.dumps(spec, separators=(",", ":"))
+        with self._lock:
+            found = self._built.get(key)
+            if found is not None:
+                self._built.move_to_end(key)
+                return found
+        built = self._build(spec)
+        with self._lock:
+            self._built[key] = built
+            if len(self._built) > MOST:
+                self._built.popitem(last=False)
+        return built
+
+    def _build(self, spec: Mapping[str, Json]) -> Task:
+        try:
+            task = self._load("task", str(spec.get("type"))).model_validate(spec)
+        except NotFound as err:
+            raise TaskFailed(f"{err}: it is not installed on this worker") from err
+        except ModuleNotFoundError as err:
+            raise TaskFailed(f"{spec.get('type')} needs the Python package `{err.name}`, which is not installed on this worker") from err
+        except ValidationError as err:
+            raise TaskFailed(told(err)) from err
+        if not isinstance(task, Task):
+            raise TaskFailed(f"{spec.get('type')} is not a task that a worker can run")
+        return task
+
+
+def told(err: ValidationError) -> str:
+    """The mistakes in one line: where and what."""
+    return "; ".join(": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in err.errors(include_url=False))

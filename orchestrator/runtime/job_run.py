@@ -1,0 +1,109 @@
+"""The life of one job: named and saved, started or adopted, watched, collected; removed once its end is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from datetime import timedelta
+from typing import Protocol
+
+from orchestrator.errors import OrchestratorError, Unavailable
+from orchestrator.model.job import Job, JobExit, JobHandle
+from orchestrator.runtime.run_log import RunLog
+from orchestrator.runtime.stopping import Stopped, StopSignal
+from orchestrator.sdk import JobTools, LogSink, PhaseName, TaskRunner
+
+GRACE = timedelta(seconds=5)  # between asking a job to end and forcing it
+LONGEST_INSISTING = 600.0  # seconds
+
+
+class Ledger(Protocol):
+    """Where a run keeps what must outlive it."""
+
+    def save_job(self, handle: JobHandle, *, wait: bool) -> None:
+        """Have a handle saved; with `wait` it is saved on return. Raises Stopped when the run is stopped meanwhile."""
+
+    def afterwards(self, action: Callable[[], None]) -> None:
+        """Call `action` once the run's outcome is saved."""
+
+    def lease_of_job(self) -> int:
+        """The lease under which a job that is made now prints its lines."""
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Within it a job may exist: the run is not given up."""
+
+
+class JobRun:
+    """Runs one job. `adopted` is the handle that an earlier dispatch of the same generation had saved."""
+
+    def __init__(self, runner: TaskRunner, job: Job, *, adopted: JobHandle | None, stop: StopSignal, ledger: Ledger) -> None:
+        self._runner, self._job, self._adopted, self._stop, self._ledger = runner, job, adopted, stop, ledger
+        self._grace = GRACE
+
+    def run(self, tools: JobTools, log: RunLog, said: LogSink) -> JobExit:
+        """To the job's end. Raises Stopped when told to, once nothing of the job is left."""
+        with self._ledger.holding():
+            return self._run(tools, log, said)
+
+    def _run(self, tools: JobTools, log: RunLog, said: LogSink) -> JobExit:
+        self._stop.check()
+        handle = self._named()
+        self._stop.add(lambda: self._runner.stop(handle, self._grace))
+        try:
+            self._stop.check()
+            handle = self._started(handle, tools)
+            ended = self._runner.wait(handle, log.job_sink(said, int(handle.details["lease"])))
+            self._stop.check()
+            tools.phase(PhaseName.FILES_OUT)
+            self._runner.collect(self._job, handle)
+            self._stop.check()
+        except BaseException as err:
+            self._let_go(handle)
+            if self._stop and not isinstance(err, Stopped):
+                raise Stopped("the run was stopped") from err  # what fails while its job is taken away is no failure of its own
+            raise
+        self._ledger.afterwards(lambda: self._runner.remove(handle))
+        return ended
+
+    def _named(self) -> JobHandle:
+        if self._adopted is not None and self._adopted.key == self._job.key:
+            return self._adopted
+        handle = self._with_lease(self._runner.prepare(self._job), self._ledger.lease_of_job())
+        if self._runner.reattaches:  # what dies with this process need not be found again
+            self._ledger.save_job(handle, wait=True)
+        return handle
+
+    @staticmethod
+    def _with_lease(handle: JobHandle, lease: int) -> JobHandle:
+        return handle.model_copy(update={"details": {**handle.details, "lease": lease}})
+
+    def _started(self, handle: JobHandle, tools: JobTools) -> JobHandle:
+        started = self._runner.start(self._job, handle, tools)
+        started = self._with_lease(started, int(handle.details["lease"]))
+        if self._runner.reattaches and started != handle:
+            self._ledger.save_job(started, wait=False)
+        return started
+
+    def _let_go(self, handle: JobHandle) -> None:
+        """Nothing may go on after a stop or a failure. A failure keeps what is left to be looked at until it is saved."""
+        if self._stop:
+            insist(lambda: self._runner.stop(handle, self._grace))  # again: it may have been made after the first stop
+            insist(lambda: self._runner.remove(handle))
+            return
+        with suppress(OrchestratorError):
+            self._runner.stop(handle, self._grace)
+        self._ledger.afterwards(lambda: self._runner.remove(handle))
+
+
+def insist(action: Callable[[], None]) -> None:
+    """Do it, and again while its place does not answer, for at most ten minutes: what is shown as gone must be gone."""
+    pause, deadline = 0.1, time.monotonic() + LONGEST_INSISTING
+    while True:
+        try:
+            return action()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(5.0, pause * 2)

@@ -1,0 +1,109 @@
+"""Services in plain dictionaries, for tests and for running a flow in one process: no server, nothing kept."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from orchestrator.errors import BadSettings, NotFound
+from orchestrator.lang.sealing import Sealer
+from orchestrator.model.values import Json
+from orchestrator.sdk import Files, Keys
+
+
+class LocalServices:
+    """The peer of HttpServices. `sealer` None: nothing can be sealed."""
+
+    def __init__(
+        self, *, secrets: Mapping[str, str] | None = None, outputs: Mapping[str, Mapping[str, Json]] | None = None, sealer: Sealer | None = None
+    ) -> None:
+        self.local_files, self.local_keys = LocalFiles(), LocalKeys()
+        self.files: Files = self.local_files
+        self.keys: Keys = self.local_keys
+        self.secrets, self.all_outputs, self._sealer = dict(secrets or {}), dict(outputs or {}), sealer
+        self.errors: list[dict[str, Json]] = []
+        self.fetched: list[str] = []  # the tasks whose outputs were asked for
+
+    def outputs(self, task_id: str) -> Mapping[str, Json]:
+        self.fetched.append(task_id)
+        found: Mapping[str, Json] = _found(self.all_outputs, task_id)
+        return found
+
+    def open_sealed(self, sealed: Sequence[Json]) -> Sequence[str]:
+        return [self._cipher().open(value) for value in sealed]
+
+    def seal(self, text: str) -> Json:
+        return self._cipher().seal(text)
+
+    def _cipher(self) -> Sealer:
+        if self._sealer is None:
+            raise BadSettings("no encryption key is configured: set ORCHESTRATOR_ENCRYPTION_SECRET_KEY")
+        return self._sealer
+
+    def secret(self, namespace: str, key: str) -> str:
+        return str(_found(self.secrets, key))
+
+    def error_logs(self) -> list[dict[str, Json]]:
+        return list(self.errors)
+
+
+class LocalFiles(Files):
+    """Internal storage in memory; `namespaces` maps a namespace to its files by path, with a leading `/`."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+        self.namespaces: dict[str, dict[str, bytes]] = {}
+
+    def put(self, source: Path | BinaryIO, name: str) -> str:
+        uri = f"kestra:///local/{len(self.stored)}/{name}"
+        self.stored[uri] = source.read_bytes() if isinstance(source, Path) else source.read()
+        return uri
+
+    def fetch(self, uri: str, to: Path) -> None:
+        _write(_found(self.stored, uri), to)
+
+    def open(self, uri: str) -> BinaryIO:
+        return io.BytesIO(_found(self.stored, uri))
+
+    def size(self, uri: str) -> int:
+        return len(_found(self.stored, uri))
+
+    def namespace_files(self, namespace: str) -> Sequence[str]:
+        return sorted(self.namespaces.get(namespace, {}))
+
+    def fetch_namespace_file(self, namespace: str, path: str, to: Path) -> None:
+        _write(_found(self.namespaces.get(namespace, {}), path), to)
+
+
+class LocalKeys(Keys):
+    """A key-value store in memory; nothing in it expires."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], Json] = {}
+
+    def get(self, namespace: str, key: str) -> Json:
+        return _found(self.values, (namespace, key))
+
+    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None) -> None:
+        self.values[namespace, key] = value
+
+    def delete(self, namespace: str, key: str) -> bool:
+        return self.values.pop((namespace, key), self) is not self
+
+    def names(self, namespace: str) -> Sequence[str]:
+        return sorted(key for space, key in self.values if space == namespace)
+
+
+def _found(held: Mapping[Any, Any], key: Any) -> Any:
+    try:
+        return held[key]
+    except KeyError as err:
+        raise NotFound(f"there is no {key}") from err
+
+
+def _write(content: bytes, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_bytes(content)

@@ -1,0 +1,51 @@
+"""The machine a run is on, as its commands may see it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from orchestrator import settings
+
+_ALLOWED = frozenset({"HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
+_ALLOWED_PREFIX = "LC_"
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_OOM_SCORE = "100"  # below commands, above the rest of the machine
+
+
+@dataclass(frozen=True)
+class Node:
+    """`base` is this worker's own folder; working directories lie below it."""
+
+    base: Path
+    docker_allow: frozenset[str] = field(default_factory=frozenset)
+
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
+        """The variables a command starts with: an allow-list, nothing of Ray and no secret; `python` is this worker's."""
+        found = {name: value for name, value in settings.environ().items() if name in _ALLOWED or name.startswith(_ALLOWED_PREFIX)}
+        return {**found, "PATH": f"{Path(sys.executable).parent}:{found.get('PATH') or _DEFAULT_PATH}"}
+
+    def working_dir(self, key: str) -> Path:
+        """The folder of a job key, made when it is not there, for its owner only."""
+        path = self.base / "work" / key
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def remove_working_dir(self, key: str) -> None:
+        shutil.rmtree(self.base / "work" / key, ignore_errors=True)
+
+    def remove_all(self) -> None:
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+def keep_from_oom_killer() -> None:
+    """Let the kernel prefer others when memory runs out, where this process may say so."""
+    with suppress(OSError):
+        Path(f"/proc/{os.getpid()}/oom_score_adj").write_text(_OOM_SCORE)

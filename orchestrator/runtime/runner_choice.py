@@ -1,0 +1,48 @@
+"""Which task runner a script task gets, and the runner's model from its properties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from pydantic import ValidationError
+
+from orchestrator import registry
+from orchestrator.errors import NotFound, TaskFailed
+from orchestrator.model.values import Json
+from orchestrator.runtime.built_plugins import Load, told
+from orchestrator.sdk import TaskRunner
+
+PROCESS = "io.kestra.plugin.core.runner.Process"
+DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
+
+Rule = Literal["auto", "docker", "process"]
+
+
+def default_type(rule: Rule, *, group: str, has_image: bool, engine_answers: Callable[[], bool], warn: Callable[[str], None]) -> str:
+    """The type of a task that names none: the setting's, or under `auto` Process where a group is named without an image,
+    else Docker, and where no engine answers and no image is named Process again, with one warning."""
+    if rule != "auto":
+        return DOCKER if rule == "docker" else PROCESS
+    if group and not has_image:
+        return PROCESS
+    if has_image or engine_answers():
+        return DOCKER
+    warn("No Docker engine answers and the task names no containerImage: it runs as a process of this worker. Set default_runner to choose.")
+    return PROCESS
+
+
+def built_runner(properties: Mapping[str, Json], load: Load = registry.load) -> TaskRunner:
+    """The runner of rendered properties with their `type`. Raises TaskFailed when it is not installed or they do not fit."""
+    name = str(properties["type"])
+    try:
+        runner = load("task_runner", name).model_validate(properties)
+    except NotFound as err:
+        raise TaskFailed(f"taskRunner: {err}", cause="START_FAILED") from err
+    except ModuleNotFoundError as err:
+        raise TaskFailed(f"taskRunner {name} needs the Python package `{err.name}`, which is not installed here", cause="START_FAILED") from err
+    except ValidationError as err:
+        raise TaskFailed(f"taskRunner: {told(err)}", cause="START_FAILED") from err
+    if not isinstance(runner, TaskRunner):
+        raise TaskFailed(f"taskRunner: {name} is not a task runner", cause="START_FAILED")
+    return runner

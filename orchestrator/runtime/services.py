@@ -1,0 +1,141 @@
+"""What one run may read and keep outside its worker: outputs of others, secrets, keys, files. `local_services` is the small peer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from orchestrator.model import internal_paths as paths
+from orchestrator.model.dispatch import Dispatch
+from orchestrator.model.values import Json
+from orchestrator.runtime.api_client import ApiClient
+from orchestrator.sdk import Files, Keys
+
+
+class Services(Protocol):
+    """One execution's way out. Calls block; all raise NotFound, NotAllowed, Refused, or Unavailable after a minute of trying."""
+
+    files: Files
+    keys: Keys
+
+    def outputs(self, task_id: str) -> Mapping[str, Json]:
+        """All outputs of a task as templates see them: under a loop a tree by the values of its iterations."""
+
+    def open_sealed(self, sealed: Sequence[Json]) -> Sequence[str]:
+        """The texts of sealed values, in their order."""
+
+    def seal(self, text: str) -> Json:
+        """The text encrypted. Raises BadSettings when the installation has no key."""
+
+    def secret(self, namespace: str, key: str) -> str: ...
+
+    def error_logs(self) -> list[dict[str, Json]]:
+        """The execution's ERROR lines, oldest first."""
+
+
+ServicesFactory = Callable[[Dispatch], Services]
+
+
+class HttpServices:
+    """Services over the API, opened by the run-scoped token of a dispatch."""
+
+    def __init__(self, client: ApiClient, dispatch: Dispatch) -> None:
+        self._ask = Asked(client, dispatch)
+        self.files: Files = HttpFiles(self._ask, dispatch)
+        self.keys: Keys = HttpKeys(self._ask)
+
+    def outputs(self, task_id: str) -> Mapping[str, Json]:
+        found: Mapping[str, Json] = self._ask.json("GET", self._ask.at(paths.OUTPUTS, task_id=task_id))
+        return found
+
+    def open_sealed(self, sealed: Sequence[Json]) -> Sequence[str]:
+        values: list[str] = self._ask.json("POST", self._ask.at(paths.OPEN), {"sealed": list(sealed)})["values"]
+        return values
+
+    def seal(self, text: str) -> Json:
+        return self._ask.json("POST", self._ask.at(paths.SEAL), {"text": text})["sealed"]
+
+    def secret(self, namespace: str, key: str) -> str:
+        return str(self._ask.json("GET", self._ask.at(paths.SECRET), query={"key": key, "namespace": namespace})["value"])
+
+    def error_logs(self) -> list[dict[str, Json]]:
+        found: list[dict[str, Json]] = self._ask.json("GET", self._ask.at(paths.ERROR_LOGS))
+        return found
+
+
+class Asked:
+    """Requests about one execution, with its token."""
+
+    def __init__(self, client: ApiClient, dispatch: Dispatch) -> None:
+        self.client, self.token, self._execution_id = client, dispatch.api_token, dispatch.execution_id
+
+    def at(self, template: str, **parts: str) -> str:
+        return paths.at(template, execution_id=self._execution_id, **parts)
+
+    def json(self, method: str, path: str, body: Json = None, query: Mapping[str, str] | None = None) -> Json:
+        content = None if body is None else json.dumps(body).encode()
+        with self.client.ask(method, path, self.token, query=query, body=content) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def content(self, path: str, query: Mapping[str, str]) -> BinaryIO:
+        return self.client.ask("GET", path, self.token, query=query)
+
+    def copy(self, path: str, query: Mapping[str, str], to: Path) -> None:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        self.client.copy(path, self.token, query, to)
+
+
+class HttpFiles(Files):
+    """Internal storage and namespace files behind the API."""
+
+    def __init__(self, ask: Asked, dispatch: Dispatch) -> None:
+        self._ask = ask
+        self._about = {"task": dispatch.task_id, "taskRun": dispatch.task_run_id}
+
+    def put(self, source: Path | BinaryIO, name: str) -> str:
+        path = self._ask.at(paths.FILES)
+        with self._ask.client.ask("PUT", path, self._ask.token, query={"name": name, **self._about}, body=source) as answer:
+            return str(json.loads(answer.read())["uri"])
+
+    def fetch(self, uri: str, to: Path) -> None:
+        self._ask.copy(self._ask.at(paths.FILES), {"uri": uri}, to)
+
+    def open(self, uri: str) -> BinaryIO:
+        return self._ask.content(self._ask.at(paths.FILES), {"uri": uri})
+
+    def size(self, uri: str) -> int:
+        return int(self._ask.json("GET", self._ask.at(paths.FILE_SIZE), query={"uri": uri})["size"])
+
+    def namespace_files(self, namespace: str) -> Sequence[str]:
+        found: list[str] = self._ask.json("GET", self._ask.at(paths.NAMESPACE_FILES, namespace=namespace))
+        return found
+
+    def fetch_namespace_file(self, namespace: str, path: str, to: Path) -> None:
+        self._ask.copy(self._ask.at(paths.NAMESPACE_FILE, namespace=namespace), {"path": path}, to)
+
+
+class HttpKeys(Keys):
+    """The key-value store behind the API."""
+
+    def __init__(self, ask: Asked) -> None:
+        self._ask = ask
+
+    def _at(self, namespace: str, key: str) -> str:
+        return self._ask.at(paths.KEY, namespace=namespace, key=key)
+
+    def get(self, namespace: str, key: str) -> Json:
+        return self._ask.json("GET", self._at(namespace, key))["value"]
+
+    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None) -> None:
+        self._ask.json("PUT", self._at(namespace, key), {"value": value, "ttl": ttl.total_seconds() if ttl is not None else None})
+
+    def delete(self, namespace: str, key: str) -> bool:
+        return bool(self._ask.json("DELETE", self._at(namespace, key))["deleted"])
+
+    def names(self, namespace: str) -> Sequence[str]:
+        found: list[str] = self._ask.json("GET", self._ask.at(paths.KEYS, namespace=namespace))
+        return found

@@ -1,0 +1,222 @@
+"""The worker's side of the spawner: starts commands, waits for them, stops all that came of them."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from orchestrator.errors import JobLost, Unavailable
+
+PROGRAM = Path(__file__).with_name("spawner_process.py")
+ANSWER = 30.0  # seconds in which a spawner must have said something
+_PIPE_BYTES = 1 << 18  # a burst of output should not wait for its reader
+
+
+class Waiting:
+    """Answers to one request: started or not, then (of a start) its exit, or gone (of a stop)."""
+
+    def __init__(self) -> None:
+        self.first, self.last = threading.Event(), threading.Event()
+        self.answer: dict[str, Any] = {}
+        self.code: int | None = None
+        self.lost = False
+
+    def told(self, message: dict[str, Any]) -> bool:
+        """Take a message; whether it was the last."""
+        if "exit" in message:
+            self.code = int(message["exit"])
+        else:
+            self.answer = message
+        self.first.set()
+        if "pid" in message:
+            return False
+        self.last.set()
+        return True
+
+    def lose(self) -> None:
+        self.lost = True
+        self.first.set()
+        self.last.set()
+
+
+class SpawnedProcess:
+    """A command of the spawner: an sdk `RunningProcess`."""
+
+    def __init__(self, line: Line, key: str, waiting: Waiting, stdout: int, stderr: int) -> None:
+        self._line, self._key, self._waiting = line, key, waiting
+        self.pid = int(waiting.answer["pid"])
+        self.stdout: BinaryIO = open(stdout, "rb")  # noqa: SIM115 - closed by its reader
+        self.stderr: BinaryIO = open(stderr, "rb")  # noqa: SIM115
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, 128+n for signal n. Raises TimeoutError, and JobLost when the spawner itself was killed."""
+        if not self._waiting.last.wait(timeout):
+            raise TimeoutError(f"process {self.pid} is still running")
+        if self._waiting.code is None:
+            raise JobLost(f"process {self.pid} was lost: the process that had started it was killed")
+        return self._waiting.code
+
+    def stop(self, grace: timedelta) -> None:
+        self._line.stop(self._key, grace)
+
+
+class Line:
+    """One spawner process and the socket to it. Of no more use once `lost`."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Waiting] = {}
+        self._lock, self._sending = threading.Lock(), threading.Lock()
+        self.lost = False
+        self.pid = 0
+        self._socket = self._launch()
+        self._ready = threading.Event()
+        threading.Thread(target=self._listen, name="spawner", daemon=True).start()
+        if not self._ready.wait(ANSWER) or self.lost:
+            raise Unavailable("the process that starts commands did not start")
+
+    def _launch(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
+            subprocess.run(argv, pass_fds=[theirs.fileno()], env={}, cwd="/", stdin=subprocess.DEVNULL, check=True, timeout=ANSWER)  # noqa: S603
+        return ours
+
+    def _listen(self) -> None:
+        read = bytearray()
+        with suppress(OSError):
+            while data := self._socket.recv(1 << 16):
+                read += data
+                while len(read) >= 4 and len(read) >= 4 + (size := struct.unpack_from("!I", read)[0]):
+                    self._heard(json.loads(read[4 : 4 + size]))
+                    del read[: 4 + size]
+        with self._lock:
+            self.lost = True
+            left, self._waiting = list(self._waiting.values()), {}
+        self._ready.set()
+        for waiting in left:
+            waiting.lose()
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self.pid = int(message["ready"])
+            self._ready.set()
+            return
+        with self._lock:
+            waiting = self._waiting.get(message["number"])
+        if waiting is not None and waiting.told(message):
+            with self._lock:
+                self._waiting.pop(message["number"], None)
+
+    def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> Waiting:
+        """Send a request. Raises Unavailable when the spawner has gone."""
+        waiting, number = Waiting(), next(self._numbers)
+        text = json.dumps({**request, "number": number}).encode()
+        with self._lock:
+            if self.lost:
+                raise Unavailable("the process that starts commands was killed")
+            self._waiting[number] = waiting
+        try:
+            with self._sending:
+                socket.send_fds(self._socket, [struct.pack("!I", len(text))], list(descriptors))
+                self._socket.sendall(text)
+        except OSError as err:
+            self.close()
+            raise Unavailable("the process that starts commands was killed") from err
+        return waiting
+
+    def start(self, argv: Sequence[str], cwd: str, env: Mapping[str, str], key: str) -> SpawnedProcess:
+        (out, out_end), (err, err_end) = _pipe(), _pipe()
+        try:
+            waiting = self.ask({"do": "start", "argv": list(argv), "cwd": cwd, "env": dict(env), "key": key}, (out_end, err_end))
+            waiting.first.wait()
+            _check(waiting, argv, cwd)
+            return SpawnedProcess(self, key, waiting, out, err)
+        except BaseException:
+            os.close(out)
+            os.close(err)
+            raise
+        finally:
+            os.close(out_end)
+            os.close(err_end)
+
+    def stop(self, key: str, grace: timedelta) -> None:
+        """Return once nothing of the key is left; at once when the spawner has gone, which takes its commands with it."""
+        with suppress(Unavailable):
+            self.ask({"do": "stop", "key": key, "grace": max(0.0, grace.total_seconds())}).last.wait()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class Spawner:
+    """Starts this node's commands (an sdk `Processes`). Safe in threads; a spawner process that was killed is replaced."""
+
+    def __init__(self) -> None:
+        self._line: Line | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def start(self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], key: str) -> SpawnedProcess:
+        """Start a command with exactly this environment and the marks of its key.
+
+        Raises FileNotFoundError or PermissionError as exec does, other OSErrors, Unavailable when no spawner can be had.
+        """
+        if not argv or any("\0" in text for text in (*argv, cwd, *env, *env.values())):
+            raise ValueError("a command needs a name, and no text of it may hold a NUL")
+        return self._living().start(argv, cwd, env, key)
+
+    def stop(self, key: str, grace: timedelta) -> None:
+        """End whatever still lives of a key: SIGTERM, after `grace` SIGKILL; returns when it is gone. Repeatable."""
+        line = self._line
+        if line is not None:
+            line.stop(key, grace)
+
+    @property
+    def pid(self) -> int:
+        """The spawner process now; it is started when there is none."""
+        return self._living().pid
+
+    def _living(self) -> Line:
+        with self._lock:
+            if self._closed:
+                raise Unavailable("this worker is closing")
+            if self._line is None or self._line.lost:
+                self._line = Line()  # a new one first kills what the lost one left
+            return self._line
+
+    def close(self) -> None:
+        """Kill every command; what is below them too."""
+        with self._lock:
+            self._closed = True
+            if self._line is not None:
+                self._line.close()
+
+
+def _pipe() -> tuple[int, int]:
+    ends = os.pipe()
+    with suppress(OSError):  # above the user's share of pipe memory: the default size serves
+        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return ends
+
+
+def _check(waiting: Waiting, argv: Sequence[str], cwd: str) -> None:
+    if waiting.lost:
+        raise Unavailable("the process that starts commands was killed")
+    code = waiting.answer.get("errno")
+    if code is not None:
+        about = cwd if waiting.answer["where"] == "cwd" else argv[0]
+        raise OSError(code, os.strerror(code), about)  # becomes FileNotFoundError, PermissionError ... by its number

@@ -1,0 +1,377 @@
+"""The program that forks commands: one small single-threaded process beside each worker, joined to it by a socket.
+
+It is run by file name, imports nothing of the project, and so stays small and forks fast. It is the subreaper of all it
+starts: what leaves its parent or its session is still below it. When the socket ends, by whatever death of the worker,
+it kills all of that and leaves. A command is marked in its environment with its key and with this process, so that the
+next spawner finds what one that was itself killed left behind.
+
+Both ways: four bytes of length, then JSON. `start` brings the write ends of the command's two pipes with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+RUN, SPAWNER = "ORCHESTRATOR_RUN", "ORCHESTRATOR_SPAWNER"
+COMMAND_OOM_SCORE = b"900"
+TICK = 0.02  # seconds between looks at what is being stopped
+LAST_LOOKS = 500  # ticks spent on killing what is left once the worker has gone
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Command:
+    """One started command. `pid` is also its session; it may have ended while descendants of it live on."""
+
+    def __init__(self, number: int, key: str, pid: int) -> None:
+        self.number, self.key, self.pid, self.ended = number, key, pid, False
+
+
+class Stopping:
+    """The descendants of one key on their way out, and who waits for it."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline, self.asked, self.waiting = deadline, False, list[int]()
+
+
+class Spawner:
+    """The loop: requests in, pids and exit codes out."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.line = line
+        self.read, self.write = bytearray(), bytearray()
+        self.ends: list[int] = []  # descriptors received and not yet taken by a start
+        self.commands: dict[int, Command] = {}  # by pid; kept while anything in that session may live
+        self.stopping: dict[str, Stopping] = {}
+        self.mark = f"{os.stat('/proc/self/ns/pid').st_ino}-{os.getpid()}-{started(os.getpid())}"
+        self.wake = self.catch_children()
+
+    def catch_children(self) -> int:
+        """A descriptor that becomes readable when a child has ended."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        return read
+
+    def serve(self) -> None:
+        """Until the worker has gone."""
+        self.line.setblocking(False)
+        poll = select.poll()
+        poll.register(self.wake, select.POLLIN)
+        while True:
+            poll.register(self.line, select.POLLIN | (select.POLLOUT if self.write else 0))
+            for fd, _ in poll.poll(TICK * 1000 if self.stopping else None):
+                if fd == self.wake:
+                    os.read(self.wake, 4096)
+                elif not self.take():
+                    return
+            self.reap()
+            self.go_on_stopping()
+            self.flush()
+
+    # --- the socket
+
+    def take(self) -> bool:
+        """Read what has come; False when the worker has gone."""
+        try:
+            data, ends, _, _ = socket.recv_fds(self.line, 1 << 16, 8)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.ends.extend(ends)
+        self.read += data
+        while len(self.read) >= 4:
+            size = struct.unpack_from("!I", self.read)[0]
+            if len(self.read) < 4 + size:
+                break
+            request = json.loads(self.read[4 : 4 + size])
+            del self.read[: 4 + size]
+            self.obey(request)
+        return bool(data)
+
+    def tell(self, message: dict[str, object]) -> None:
+        text = json.dumps(message).encode()
+        self.write += struct.pack("!I", len(text)) + text
+
+    def flush(self) -> None:
+        try:
+            while self.write:
+                del self.write[: self.line.send(self.write)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.write.clear()  # the worker has gone: the next read says so
+
+    def obey(self, request: dict[str, object]) -> None:
+        if request["do"] == "start":
+            self.start(request)
+            self.flush()
+        elif request["do"] == "stop":
+            self.stop(str(request["key"]), float(str(request["grace"])), int(str(request["number"])))
+
+    # --- starting
+
+    def start(self, request: dict[str, object]) -> None:
+        stdout, stderr = self.ends.pop(0), self.ends.pop(0)
+        number, key = int(str(request["number"])), str(request["key"])
+        said, say = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError as err:
+            self.tell({"number": number, "errno": err.errno, "where": "fork"})
+        else:
+            if pid == 0:
+                self.become(request, stdout, stderr, say)
+            os.close(say)
+            problem = read_all(said)
+            if problem:
+                os.waitpid(pid, 0)
+                code, where = problem.decode().split(" ", 1)
+                self.tell({"number": number, "errno": int(code), "where": where})
+            else:
+                self.commands[pid] = Command(number, key, pid)
+                self.tell({"number": number, "pid": pid})
+        finally:
+            for fd in (said, stdout, stderr):
+                os.close(fd)
+
+    def become(self, request: dict[str, object], stdout: int, stderr: int, say: int) -> None:
+        """In the child: turn into the command. Never returns."""
+        where = "exec"
+        try:
+            os.setsid()
+            write_quietly("/proc/self/oom_score_adj", COMMAND_OOM_SCORE)
+            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            nothing = os.open("/dev/null", os.O_RDONLY)
+            for fd, at in ((nothing, 0), (stdout, 1), (stderr, 2)):
+                os.dup2(fd, at, inheritable=True)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            where = "cwd"
+            os.chdir(str(request["cwd"]))
+            where = "exec"
+            argv, env = request["argv"], request["env"]
+            assert isinstance(argv, list)
+            assert isinstance(env, dict)
+            execute(argv, {**env, RUN: str(request["key"]), SPAWNER: self.mark})
+        except OSError as err:
+            os.write(say, f"{err.errno or errno.EIO} {where}".encode())
+        except BaseException:
+            os.write(say, f"{errno.EINVAL} {where}".encode())
+        finally:
+            os._exit(127)
+
+    # --- ending
+
+    def reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            command = self.commands.get(pid)
+            if command is not None:
+                code = os.waitstatus_to_exitcode(status)
+                command.ended = True
+                self.tell({"number": command.number, "exit": code if code >= 0 else 128 - code})
+
+    def stop(self, key: str, grace: float, number: int) -> None:
+        deadline = time.monotonic() + grace
+        one = self.stopping.setdefault(key, Stopping(deadline))
+        one.deadline = min(one.deadline, deadline)
+        one.waiting.append(number)
+
+    def go_on_stopping(self) -> None:
+        if not self.stopping:
+            return
+        owned = self.owned()
+        strangers = owned.pop("", [])
+        for key, one in list(self.stopping.items()):
+            left = owned.get(key, [])
+            if owned.keys() <= {key}:
+                left = left + strangers  # what hid its mark and its session can only be of the one key that is left
+            if not left:
+                self.gone(key, one)
+            elif time.monotonic() >= one.deadline:
+                send(left, signal.SIGKILL)
+            elif not one.asked:
+                one.asked = True
+                send(left, signal.SIGTERM)
+                send(left, signal.SIGCONT)  # a stopped process would never see the first
+
+    def gone(self, key: str, one: Stopping) -> None:
+        for number in one.waiting:
+            self.tell({"number": number, "gone": True})
+        del self.stopping[key]
+        for pid in [pid for pid, command in self.commands.items() if command.key == key and command.ended]:
+            del self.commands[pid]
+
+    def owned(self) -> dict[str, list[int]]:
+        """Every process below this one, by the key it belongs to ("" when it can no longer be told)."""
+        owned: dict[str, list[int]] = {}
+        for child in children(os.getpid()):
+            owned.setdefault(self.key_of(child), []).extend(below(child))
+        return owned
+
+    def key_of(self, child: int) -> str:
+        """By its pid, its session, or the mark in its environment."""
+        command = self.commands.get(child)
+        if command is None:
+            try:
+                command = self.commands.get(os.getsid(child))
+            except OSError:
+                command = None
+        return command.key if command is not None else marks(child).get(RUN, "")
+
+    def end_all(self) -> None:
+        """The worker has gone: nothing of it stays."""
+        for _ in range(LAST_LOOKS):
+            left = below(os.getpid())[1:]
+            if not left:
+                return
+            send(left, signal.SIGKILL)
+            try:
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                continue
+            select.select([], [], [], TICK / 4)
+
+
+def execute(argv: list[str], env: dict[str, str]) -> None:
+    """Become a command, found on its own PATH. Raises OSError. (`os.execvpe` imports a module first: 1 ms in every child.)"""
+    problem = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    folders = [""] if "/" in argv[0] else env.get("PATH", os.defpath).split(":")
+    for folder in folders:
+        try:
+            os.execve(f"{folder}/{argv[0]}" if folder else argv[0], argv, env)  # noqa: S606 - what this program is for
+        except OSError as err:
+            if err.errno not in (errno.ENOENT, errno.ENOTDIR):
+                problem = err
+    raise problem
+
+
+def sweep(mark: str) -> None:
+    """Kill what spawners that are no more left behind in this pid namespace."""
+    namespace = mark.split("-")[0]
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        owner = marks(int(name)).get(SPAWNER, "").split("-")
+        if len(owner) == 3 and owner[0] == namespace and str(started(int(owner[1]))) != owner[2]:
+            send([int(name)], signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process, of all its threads."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += [int(child) for child in file.read().split()]
+    except OSError:
+        pass
+    return found
+
+
+def below(pid: int) -> list[int]:
+    """A process and all its descendants, parents first; zombies that nobody has waited for count not."""
+    found, waiting = list[int](), [pid]
+    while waiting:
+        one = waiting.pop()
+        waiting += children(one)
+        if not is_zombie(one):
+            found.append(one)
+    return found
+
+
+def is_zombie(pid: int) -> bool:
+    return stat(pid)[:1] in ([b"Z"], [b"X"], [])
+
+
+def started(pid: int) -> int:
+    """When a process began, in clock ticks since boot; 0 when there is none."""
+    fields = stat(pid)
+    return int(fields[19]) if len(fields) > 19 and fields[0] not in (b"Z", b"X") else 0
+
+
+def stat(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def marks(pid: int) -> dict[str, str]:
+    """Our marks in the environment that a process was started with."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            pairs = [entry.partition(b"=") for entry in file.read().split(b"\0") if entry.startswith(b"ORCHESTRATOR_")]
+    except OSError:
+        return {}
+    return {name.decode(errors="replace"): value.decode(errors="replace") for name, _, value in pairs}
+
+
+def send(pids: list[int] | tuple[int, ...], number: int) -> None:
+    for pid in pids:
+        with suppress(OSError):
+            os.kill(pid, number)
+
+
+def read_all(fd: int) -> bytes:
+    data = b""
+    while part := os.read(fd, 4096):
+        data += part
+    return data
+
+
+def write_quietly(path: str, data: bytes) -> None:
+    try:
+        fd = os.open(path, os.O_WRONLY)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+    except OSError:
+        pass
+
+
+def main(descriptor: int) -> None:
+    if os.fork():  # not the worker's own child: what ends a worker may end its children with it
+        os._exit(0)
+    os.setsid()
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    os.set_inheritable(descriptor, False)
+    spawner = Spawner(socket.socket(fileno=descriptor))
+    sweep(spawner.mark)
+    spawner.tell({"ready": os.getpid()})
+    spawner.flush()
+    try:
+        spawner.serve()
+    finally:
+        spawner.end_all()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

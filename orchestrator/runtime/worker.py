@@ -1,0 +1,235 @@
+"""A place where runs are done: takes dispatches, does each once, and keeps every outcome until it is saved."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from orchestrator.lang.sealing import TYPE
+from orchestrator.model.dispatch import DISPATCHES, Dispatch, Held, Inventory, Stop
+from orchestrator.model.execution import Cause
+from orchestrator.model.values import Json, format_instant
+from orchestrator.runtime.attempt import Attempt, Place
+from orchestrator.runtime.built_plugins import BuiltTasks
+from orchestrator.runtime.crew import Crew
+from orchestrator.runtime.engines import docker_answers
+from orchestrator.runtime.node import Node, keep_from_oom_killer
+from orchestrator.runtime.reporter import Reporter, Send
+from orchestrator.runtime.run_log import MOST_LINES
+from orchestrator.runtime.runner_choice import Rule
+from orchestrator.runtime.services import ServicesFactory
+from orchestrator.runtime.spawner import Spawner
+
+MOST_REMEMBERED = 10_000  # stops of runs that have not come (yet)
+LAST_WORDS = 5.0  # seconds for what is unsaid when a worker closes
+
+
+class Worker:
+    """`slots` threads that run tasks. All methods are safe in threads, take and give JSON, and may be called twice.
+
+    `send` delivers a JSON array of reports and returns once they are saved; `services` gives a run its way to the API;
+    `base` is a folder of this worker's own, made and removed by it.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        slots: int,
+        send: Send,
+        services: ServicesFactory,
+        base: Path,
+        installation: str,
+        group: str = "",
+        default_runner: Rule = "auto",
+        docker_allow: tuple[str, ...] = (),
+        log_limit: int = MOST_LINES,
+        tasks: BuiltTasks | None = None,
+        engine_answers: Callable[[], bool] = docker_answers,
+    ) -> None:
+        keep_from_oom_killer()
+        self.name, self.group, self.slots = name, group, slots
+        self._reporter, self._spawner = Reporter(send), Spawner()
+        self._node = Node(base, frozenset(docker_allow))
+        self._place = Place(
+            name=name,
+            installation=installation,
+            reporter=self._reporter,
+            services=services,
+            spawner=self._spawner,
+            node=self._node,
+            tasks=tasks or BuiltTasks(),
+            default_runner=default_runner,
+            engine_answers=engine_answers,
+            log_limit=log_limit,
+        )
+        self._crew = Crew(self._threads(), "run")
+        self._lock = threading.Lock()
+        self._held: dict[str, Attempt] = {}
+        self._never: OrderedDict[str, tuple[int, Cause]] = OrderedDict()  # stopped before they came: lease and cause
+        self._draining = False
+
+    def _threads(self) -> int:
+        return self.slots
+
+    # --- what the executor calls
+
+    def run(self, dispatches: str) -> None:
+        """Take one dispatch or a list of them and return; what is held already is not done twice."""
+        for attempt in self._taken(dispatches):
+            self._begin(attempt)
+
+    def run_to_end(self, dispatches: str) -> None:
+        """As `run`, returning when their outcomes are on their way."""
+        attempts = self._taken(dispatches)
+        for attempt in attempts:
+            self._begin(attempt)
+        for attempt in attempts:
+            attempt.over.wait()
+
+    def stop(self, stops: str) -> None:
+        """Take one stop or a list of them and return; each is answered by an outcome."""
+        given = json.loads(stops)
+        for one in given if isinstance(given, list) else [given]:
+            self._stop(Stop.model_validate(one))
+
+    def inventory(self) -> str:
+        """What is held: waiting, running, or ended and not yet saved. An Inventory."""
+        with self._lock:
+            held = tuple(Held.model_construct(task_run_id=run, lease=attempt.lease) for run, attempt in self._held.items())
+        return Inventory(worker=self.name, group=self.group, slots=self.slots, version=_version(), held=held).model_dump_json()
+
+    def drain(self) -> None:
+        """Take nothing new from now on; a dispatch is handed back with the cause WORKER_SHUTDOWN."""
+        self._draining = True
+
+    def idle(self) -> bool:
+        """Whether nothing is held."""
+        with self._lock:
+            return not self._held
+
+    def close(self) -> None:
+        """End every run and leave nothing behind. What was held is the executor's to send elsewhere."""
+        self._draining = True
+        with self._lock:
+            held = list(self._held.values())
+        stopping = [threading.Thread(target=attempt.stop, args=(Cause.WORKER_SHUTDOWN,), daemon=True) for attempt in held]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join(LAST_WORDS)
+        self._reporter.close(LAST_WORDS)
+        self._spawner.close()
+        self._crew.close()
+        self._node.remove_all()
+
+    # --- dispatches
+
+    def _taken(self, text: str) -> list[Attempt]:
+        sealed = TYPE in text
+        given = DISPATCHES.validate_json(text) if text.lstrip().startswith("[") else (Dispatch.model_validate_json(text),)
+        taken = [self._take(dispatch, sealed=sealed) for dispatch in given]
+        return [attempt for attempt in taken if attempt is not None]
+
+    def _take(self, dispatch: Dispatch, *, sealed: bool) -> Attempt | None:
+        """The attempt to begin; None when there is nothing to begin (now)."""
+        with self._lock:
+            held = self._held.get(dispatch.task_run_id)
+            lease, cause = self._never.get(dispatch.task_run_id, (-1, Cause.KILLED))
+            refused = cause if lease >= dispatch.lease else Cause.WORKER_SHUTDOWN if self._draining and held is None else None
+            if refused is None and (held is None or (held.over.is_set() and dispatch.generation > held.dispatch.generation)):
+                return self._hold(dispatch, sealed=sealed)
+        if refused is not None:
+            self._answer(dispatch.task_run_id, dispatch.execution_id, dispatch.lease, refused)
+        elif held is not None and dispatch.lease > held.lease:
+            self._supersede(held, dispatch, sealed=sealed)
+        return None
+
+    def _hold(self, dispatch: Dispatch, *, sealed: bool) -> Attempt:
+        attempt = Attempt(dispatch, self._place, sealed=sealed, ended=self._ended, saved=self._saved)
+        self._held[dispatch.task_run_id] = attempt
+        return attempt
+
+    def _begin(self, attempt: Attempt) -> None:
+        seconds = attempt.dispatch.timeout
+        self._crew.do(attempt.run if seconds is None else lambda: self._run_within(seconds, attempt))
+
+    def _run_within(self, seconds: float, attempt: Attempt) -> None:
+        """The server keeps the clock of a timeout; this one holds also while the executor is away."""
+        timer = threading.Timer(seconds, self._stop_attempt, (attempt, Cause.TIMEOUT))
+        timer.daemon = True
+        timer.start()
+        attempt.run()
+        timer.cancel()
+
+    def _supersede(self, held: Attempt, dispatch: Dispatch, *, sealed: bool) -> None:
+        """The same generation is the same work: it goes on under the newer lease. A newer one begins once the old has ended."""
+        if dispatch.generation == held.dispatch.generation:
+            held.renew(dispatch.lease)
+            return
+
+        def replace() -> None:
+            self._stop_attempt(held, Cause.KILLED)
+            held.over.wait()
+            attempt = self._take(dispatch, sealed=sealed)
+            if attempt is not None:
+                self._begin(attempt)
+
+        threading.Thread(target=replace, name="supersede", daemon=True).start()
+
+    def _ended(self, attempt: Attempt) -> None:
+        """Its thread is free."""
+        if attempt.abandoned:
+            self._crew.returned()
+
+    def _saved(self, attempt: Attempt) -> None:
+        """Its outcome is saved, and what it made is gone."""
+        with self._lock:
+            if self._held.get(attempt.dispatch.task_run_id) is attempt:
+                del self._held[attempt.dispatch.task_run_id]
+
+    # --- stops
+
+    def _stop(self, stop: Stop) -> None:
+        with self._lock:
+            held = self._held.get(stop.task_run_id)
+            if held is None:
+                self._never[stop.task_run_id] = (stop.lease, stop.cause)
+                if len(self._never) > MOST_REMEMBERED:
+                    self._never.popitem(last=False)
+        if held is None:
+            self._answer(stop.task_run_id, stop.execution_id, stop.lease, stop.cause)
+        elif stop.lease >= held.lease:
+            held.renew(stop.lease)
+            threading.Thread(target=self._stop_attempt, args=(held, stop.cause), name="stop", daemon=True).start()
+
+    def _stop_attempt(self, attempt: Attempt, cause: Cause) -> None:
+        attempt.stop(cause)
+        if attempt.abandoned:
+            self._crew.replace_one()
+
+    def _answer(self, task_run_id: str, execution_id: str, lease: int, cause: Cause) -> None:
+        """The outcome of a run that never began here."""
+        state = "KILLED" if cause is Cause.KILLED else "FAILED"
+        report: Mapping[str, Json] = {
+            "kind": "outcome",
+            "task_run_id": task_run_id,
+            "execution_id": execution_id,
+            "lease": lease,
+            "at": format_instant(datetime.now(UTC)),
+            "state": state,
+            "cause": cause,
+        }
+        self._reporter.put(report)
+
+
+def _version() -> str:
+    with suppress(PackageNotFoundError):
+        return version("orchestrator")
+    return ""
