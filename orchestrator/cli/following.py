@@ -9,7 +9,7 @@ from orchestrator.cli.session import ExecutionNews, Hitch, Json, LogNews, Sessio
 from orchestrator.cli.speech import first_line
 from orchestrator.cli.stopping import Stopping, Wish
 from orchestrator.cli.views import View
-from orchestrator.errors import Unavailable
+from orchestrator.errors import Refused, Unavailable
 
 AGAIN = 1.0  # seconds before a kill that found no server is asked for again
 
@@ -70,6 +70,8 @@ class _Killer:
         try:
             self._session.kill(self._id)
             self._due = None
+        except Refused:
+            self._due = None  # it has ended by itself
         except Unavailable as err:
             self._due = time.monotonic() + AGAIN
             self._view.talk(f"the kill is not heard yet: {first_line(err)}")
