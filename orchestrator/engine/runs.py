@@ -17,6 +17,7 @@ from orchestrator.model.state import State
 from orchestrator.model.values import Json, Label, format_duration, parse_duration
 
 MOST_LOST = 3  # places that may be lost under one run before it fails
+OUT_OF_TIME = frozenset({Cause.TIMEOUT, Cause.QUEUE_TIMEOUT})  # noted on a run that is being stopped for it; whatever it says then, it has failed
 
 
 # --- where a run stands
@@ -81,7 +82,7 @@ def on_received(draft: Draft, event: RunReceived) -> None:
         return
     run = _receive(draft, run, event.at, event.worker)
     timeout = limit_of(draft.spec(run), run.answers, "timeout")
-    if timeout is not None and run.state.current is State.RUNNING:
+    if timeout is not None and run.state.current is State.RUNNING and run.cause is None:
         due = event.at + timeout
         draft.change(run, due=due)
         draft.commands.append(SetTimer(TimerKind.TIMEOUT, due, run.id))
@@ -107,8 +108,8 @@ def on_ended(draft: Draft, event: RunEnded) -> None:
         run = _receive(draft, run, outcome.at, None)
     _take_along(draft, outcome)
     state = State(outcome.state)
-    if run.cause is Cause.TIMEOUT:
-        state, outcome = State.FAILED, outcome.model_copy(update={"cause": Cause.TIMEOUT, "error": run.error})
+    if run.cause in OUT_OF_TIME:
+        state, outcome = State.FAILED, outcome.model_copy(update={"cause": run.cause, "error": run.error})
     finish(draft, run, state, outcome.at, outcome)
 
 
@@ -125,7 +126,7 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
         "cause": cause,
         "error": error,
     }
-    if state is State.FAILED and not killing and _try_again(draft, run, spec, fields, at):
+    if state is State.FAILED and not killing and cause is not Cause.QUEUE_TIMEOUT and _try_again(draft, run, spec, fields, at):
         return
     if state is State.SUCCESS and len(run.attempts) > 1 and (retry := _retry(draft, run, spec)) is not None and retry.warning_on_retry:
         state = State.WARNING
@@ -175,19 +176,21 @@ def on_retry_due(draft: Draft, run: TaskRun) -> None:
 def on_timeout(draft: Draft, run: TaskRun) -> None:
     if run.state.current is State.RUNNING and received(run) and _due(draft, run, TimerKind.TIMEOUT):
         timeout = limit_of(draft.spec(run), run.answers, "timeout") or timedelta()
-        error = f"Timeout after {format_duration(timeout)}"
-        draft.say(Level.ERROR, error, run.id)
-        draft.change(run, cause=Cause.TIMEOUT, error=error, due=None)
-        draft.commands.append(StopRun(run.id, run.lease, Cause.TIMEOUT))
+        _stop(draft, run, Cause.TIMEOUT, f"Timeout after {format_duration(timeout)}")
 
 
 def on_queue_timeout(draft: Draft, run: TaskRun) -> None:
-    if run.state.current is State.KILLING or not dispatched(run) or received(run) or not _due(draft, run, TimerKind.QUEUE_TIMEOUT):
-        return
-    error = f"No worker began it within its queueTimeout of {format_duration(_queue_limit(draft, run) or timedelta())}"
+    waits = run.state.current is not State.KILLING and dispatched(run) and not received(run)
+    if waits and _due(draft, run, TimerKind.QUEUE_TIMEOUT):
+        limit = format_duration(_queue_limit(draft, run) or timedelta())
+        _stop(draft, run, Cause.QUEUE_TIMEOUT, f"No worker began it within its queueTimeout of {limit}")
+
+
+def _stop(draft: Draft, run: TaskRun, cause: Cause, error: str) -> None:
+    """Have a run stopped that is out of time; it ends when nothing of it is left, so that it cannot begin afterwards."""
     draft.say(Level.ERROR, error, run.id)
-    draft.commands.append(StopRun(run.id, run.lease, Cause.TIMEOUT))  # it may lie in a worker's queue: it must not begin there
-    _end_unbegun(draft, run, State.FAILED, Cause.QUEUE_TIMEOUT, error)
+    draft.change(run, cause=cause, error=error, due=None)
+    draft.commands.append(StopRun(run.id, run.lease, Cause.TIMEOUT))
 
 
 def _due(draft: Draft, run: TaskRun, kind: TimerKind) -> bool:
@@ -208,7 +211,7 @@ def on_lost(draft: Draft, event: RunLost) -> None:
     run = current_run(draft, event.task_run_id, event.lease)
     if run is None:
         return
-    if run.state.current is State.KILLING or run.cause is Cause.TIMEOUT:
+    if run.state.current is State.KILLING or run.cause in OUT_OF_TIME:
         _end_stopped(draft, run)
         return
     lost = run.lost_workers + (event.cause is not Cause.WORKER_SHUTDOWN)  # handing work back is no loss
@@ -231,7 +234,7 @@ def on_refused(draft: Draft, event: RunRefused) -> None:
 
 def on_stopped(draft: Draft, event: RunStopped) -> None:
     run = current_run(draft, event.task_run_id, event.lease)
-    if run is not None and (run.state.current is State.KILLING or run.cause is Cause.TIMEOUT):
+    if run is not None and (run.state.current is State.KILLING or run.cause in OUT_OF_TIME):
         _end_stopped(draft, run)
 
 

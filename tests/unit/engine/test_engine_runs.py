@@ -185,14 +185,28 @@ def test_a_timeout_of_an_ended_run_changes_nothing() -> None:
     assert driven.send(TimerFired(TimerKind.TIMEOUT, driven.one("t").id)).empty
 
 
-def test_a_run_that_waits_too_long_for_a_worker_fails() -> None:
-    driven = _first(log("t", queueTimeout="PT5S"))
+def _out_of_queue_time(**fields: Any) -> Driver:
+    driven = _first(log("t", queueTimeout="PT5S", **fields))
     driven.now += 5 * SECOND
     driven.send(TimerFired(TimerKind.QUEUE_TIMEOUT, driven.one("t").id))
+    return driven
+
+
+def test_a_run_that_waits_too_long_for_a_worker_is_taken_out_of_its_queue_and_fails() -> None:
+    driven = _out_of_queue_time(retry=CONSTANT)
+    assert [(stop.task_run_id, stop.lease) for stop in driven.stops] == [(driven.one("t").id, 1)]
+    driven.send(RunStopped(driven.one("t").id, 1))
     run = driven.one("t")
     assert (run.state.current, run.cause, run.attempts, driven.state) == (State.FAILED, Cause.QUEUE_TIMEOUT, (), State.FAILED)
     assert driven.send(RunReceived(run.id, 1, "w", driven.now)).empty
-    assert [stop.task_run_id for stop in driven.stops] == [run.id]
+
+
+def test_a_run_that_began_just_as_its_queue_time_was_over_fails_all_the_same() -> None:
+    driven = _out_of_queue_time(timeout="PT1S")
+    run = driven.waiting.popleft().run
+    driven.send(RunReceived(run.id, 1, "w", driven.now))
+    driven.send(RunEnded(driven.outcome(run, "SUCCESS")))
+    assert (driven.one("t").state.current, driven.one("t").cause, len(driven.timers)) == (State.FAILED, Cause.QUEUE_TIMEOUT, 1)
 
 
 def test_a_run_that_was_received_has_no_queue_timeout_any_more() -> None:
