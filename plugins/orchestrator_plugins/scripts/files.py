@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from orchestrator.sdk import Json, RunContext, TaskFailed, text_of
-from orchestrator_plugins.scripts.globs import is_glob, matches, matches_anywhere
+from orchestrator.sdk.globs import is_glob, matches, matches_anywhere
 from orchestrator_plugins.scripts.properties import NamespaceFiles, words
 
 STORED = "kestra://"

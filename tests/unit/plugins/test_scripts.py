@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from orchestrator import registry
 from orchestrator.sdk import Json, Level, TaskFailed, Warned
 from orchestrator.sdk.fakes import FakeContext, LocalProcesses
+from orchestrator.sdk.globs import matches, matches_anywhere
 from orchestrator_plugins.process.runner import Process
-from orchestrator_plugins.scripts.globs import matches, matches_anywhere
 from orchestrator_plugins.scripts.literals import with_literals
 from orchestrator_plugins.scripts.script import Running
 

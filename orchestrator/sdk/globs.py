@@ -56,3 +56,10 @@ def _regex(pattern: str) -> str:
             out.append(re.escape(char))
         at += 1
     return "".join(out)
+
+
+def fixed_part(pattern: str) -> str:
+    """The folder (or, for a plain path, the file) below which everything lies that the pattern can mean; "" is the top."""
+    if not is_glob(pattern):
+        return pattern
+    return pattern[: _WILD.search(pattern).start()].rpartition("/")[0]  # type: ignore[union-attr]
