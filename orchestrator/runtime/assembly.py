@@ -39,7 +39,13 @@ async def executor_parts(settings: Settings) -> ExecutorParts:
 
     store = open_store(settings.database_url, migrate=True)
     owner = new_id()
-    config = {"installation": store.installation().id, "server": settings.url, "default_runner": settings.default_runner}
+    config = {
+        "installation": store.installation().id,
+        "server": settings.url,
+        "default_runner": settings.default_runner,
+        "docker_allow": settings.docker_allow,
+        "log_limit": settings.log_limit,
+    }
     head_slots = (settings.slots or SLOTS_PER_CPU * (os.cpu_count() or 1)) if settings.ray_address else 0
     cluster = RayCluster(owner=owner, worker_config=config, head_slots=head_slots)
     return await started(settings, store, cluster, owner)
@@ -64,18 +70,21 @@ def worker_of(config: dict[str, Any], send: Callable[[str], None]) -> Worker:
     """The worker of the node this process is on."""
     from orchestrator.runtime.worker import Worker
 
-    return Worker(**_common(config, send))
+    return Worker(**_common({**config, "kind": "worker"}, send))
 
 
 def supervisor_of(config: dict[str, Any], send: Callable[[str], None]) -> Supervisor:
     """The supervisor of the node this process is on."""
     from orchestrator.runtime.supervisor import Supervisor
 
-    return Supervisor(**_common(config, send))
+    return Supervisor(**_common({**config, "kind": "supervisor"}, send))
 
 
 def _common(config: dict[str, Any], send: Callable[[str], None]) -> dict[str, Any]:
-    server = configuration.worker_server() or config["server"]
+    from orchestrator.runtime.api_client import ApiClient
+    from orchestrator.runtime.services import HttpServices
+
+    client = ApiClient(configuration.worker_server() or config["server"])
     folder = configuration.worker_folder() or Path(tempfile.gettempdir()) / f"orchestrator-{config['installation']}" / config["node_id"][:8]
     return {
         "name": config["name"],
@@ -83,7 +92,9 @@ def _common(config: dict[str, Any], send: Callable[[str], None]) -> dict[str, An
         "slots": config["slots"],
         "installation": config["installation"],
         "default_runner": config["default_runner"],
-        "server": server,
-        "base_dir": Path(folder),
+        "docker_allow": tuple(config["docker_allow"]),
+        "log_limit": config["log_limit"],
+        "services": lambda dispatch: HttpServices(client, dispatch),
+        "base": folder / config["kind"],
         "send": send,
     }

@@ -65,7 +65,7 @@ class Attempt:
         self.abandoned = False
         self._outcome: dict[str, Json] | None = None
         self._lock = threading.Lock()
-        self._begun = False
+        self._begun = self._is_kept = False
         self._thread_free = threading.Event()
         self._jobless = threading.Event()  # no job in hand: none may outlive the outcome
         self._jobless.set()
@@ -206,10 +206,14 @@ class Attempt:
 
     def _kept(self) -> None:
         """The outcome is saved. What must follow may block: not on the reporter's thread."""
-        if not self._afterwards and not self._folders:
+        with self._lock:
+            if self._is_kept:
+                return
+            self._is_kept = True
+        if self._afterwards or self._folders:
+            threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
+        else:
             self._saved(self)
-            return
-        threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
 
     def _tidy(self) -> None:
         for action in reversed(self._afterwards):
@@ -220,10 +224,11 @@ class Attempt:
         self._saved(self)
 
     def renew(self, lease: int) -> None:
-        """The same work under a newer lease: a dispatch of the same generation came again."""
+        """The same work under a newer lease: a dispatch of the same generation came again, or its stop."""
         with self._lock:
-            self.lease = max(self.lease, lease)
-            outcome = self._outcome
+            if lease <= self.lease:
+                return
+            self.lease, outcome = lease, self._outcome
         if outcome is not None:
             self._place.reporter.put(self._report("outcome", **outcome), then=self._kept)
 

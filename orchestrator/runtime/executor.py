@@ -399,7 +399,7 @@ class Executor:
         stop_id = f"stop:{command.task_run_id}:{command.lease}"
         body = {"task_run_id": command.task_run_id, "lease": command.lease, "cause": command.cause.value}
         turn.commands[stop_id] = Command(id=stop_id, execution_id=live.view.execution.id, kind="stop", target=place, body=body, created=turn.now)
-        turn.stops.append((place, Stop(task_run_id=command.task_run_id, lease=command.lease, cause=command.cause)))
+        turn.stops.append((place, Stop(task_run_id=command.task_run_id, execution_id=live.view.execution.id, lease=command.lease, cause=command.cause)))
         return None
 
     def let_go(self, turn: Turn, task_run_id: str, lease: int) -> None:

@@ -116,7 +116,9 @@ class Intake:
             "labels": dict(request.labels),
         }
         if any(key.startswith("system.") and key != CORRELATION for key, _ in request.labels):
-            raise InputInvalid("System labels can only be set by Kestra itself, offending label: " + next(k for k, _ in request.labels if k.startswith("system.")))
+            raise InputInvalid(
+                "System labels can only be set by Kestra itself, offending label: " + next(k for k, _ in request.labels if k.startswith("system."))
+            )
         return inputs_of.resolve(flow, request.inputs, files, renderer=self._executor.head_renderer, variables=variables, seal=self._seal)
 
     def _input_file(self, flow: Flow, execution_id: str, name: str, given: asked.FileGiven) -> FileUri:
@@ -233,7 +235,9 @@ class Intake:
         for folder in _folders_above(request.path) if request.kind == "namespace" else ():
             key = (request.kind, request.owner, folder)
             if key not in turn.files and self._executor.store.file(*key) is None:
-                turn.files[key] = StoredFile(kind=request.kind, owner=request.owner, path=folder, size=0, blob="", created=turn.now, modified=turn.now, directory=True)
+                turn.files[key] = StoredFile(
+                    kind=request.kind, owner=request.owner, path=folder, size=0, blob="", created=turn.now, modified=turn.now, directory=True
+                )
         turn.files[(request.kind, request.owner, request.path)] = StoredFile(**request.model_dump(), created=created, modified=turn.now)
 
     async def delete_files(self, text: str) -> str:

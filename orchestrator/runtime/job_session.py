@@ -88,5 +88,3 @@ def _start_cleanly(environ: Mapping[str, str], address: str) -> None:
     done = subprocess.run(command, env=clean, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
     if done.returncode != 0:
         raise Unavailable("the executor could not be started: " + " | ".join((done.stdout + done.stderr).strip().splitlines()[-3:]))
-
-

@@ -69,7 +69,7 @@ class Joined:
             "labels": dict(self._labels),
             "versions": {"orchestrator": __version__, "ray": _RAY, "python": platform.python_version()},
         }
-        told = self._call("POST", "/api/v1/cluster/join", request)
+        told: dict[str, Any] = self._call("POST", "/api/v1/cluster/join", request)
         for name, mine in (("ray_version", _RAY), ("python_version", platform.python_version())):
             if told.get(name) and told[name] != mine:
                 raise Refused(f"this machine has {name.removesuffix('_version')} {mine}, the server has {told[name]}: they must be the same")

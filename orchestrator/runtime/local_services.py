@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from orchestrator.errors import BadSettings, NotFound
 from orchestrator.lang.sealing import Sealer
+from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
 from orchestrator.sdk import Files, Keys
 
@@ -62,14 +63,19 @@ class LocalFiles(Files):
         self.stored[uri] = source.read_bytes() if isinstance(source, Path) else source.read()
         return uri
 
+    def _content(self, uri: str) -> bytes:
+        folder, found, path = uri.removeprefix(SCHEME).partition("/_files/")
+        content: bytes = _found(self.namespaces.get(folder.strip("/").replace("/", "."), {}), "/" + path) if found else _found(self.stored, uri)
+        return content
+
     def fetch(self, uri: str, to: Path) -> None:
-        _write(_found(self.stored, uri), to)
+        _write(self._content(uri), to)
 
     def open(self, uri: str) -> BinaryIO:
-        return io.BytesIO(_found(self.stored, uri))
+        return io.BytesIO(self._content(uri))
 
     def size(self, uri: str) -> int:
-        return len(_found(self.stored, uri))
+        return len(self._content(uri))
 
     def namespace_files(self, namespace: str) -> Sequence[str]:
         return sorted(self.namespaces.get(namespace, {}))

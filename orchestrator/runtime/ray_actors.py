@@ -137,13 +137,14 @@ class WorkerActor(_Watched):
         self._worker = worker_of(json.loads(config), send_to_executor)
 
     def run(self, dispatch: str) -> None:
-        self._worker.run(dispatch)
+        self._worker.run_to_end(dispatch)
 
     def stop(self, stops: str) -> None:
         self._worker.stop(stops)
 
     def inventory(self) -> str:
-        return self._worker.inventory()
+        held: str = self._worker.inventory()
+        return held
 
     def pid(self) -> int:
         return os.getpid()
@@ -160,13 +161,14 @@ class SupervisorActor(_Watched):
         self._supervisor = supervisor_of(json.loads(config), send_to_executor)
 
     def run(self, dispatch: str) -> None:
-        self._supervisor.run(dispatch)
+        self._supervisor.run_to_end(dispatch)
 
     def stop(self, stops: str) -> None:
         self._supervisor.stop(stops)
 
     def inventory(self) -> str:
-        return self._supervisor.inventory()
+        held: str = self._supervisor.inventory()
+        return held
 
     def pid(self) -> int:
         return os.getpid()

@@ -50,7 +50,12 @@ class RayCluster:
             group = _group_of(node)
             if group is None and node_id == self._head and self._head_slots:
                 group = DEFAULT_GROUP
-            if group is not None and node_id not in staffed and node_id not in self._making and time.monotonic() - self._refused.get(node_id, -99.0) > RETRY_CREATION:
+            if (
+                group is not None
+                and node_id not in staffed
+                and node_id not in self._making
+                and time.monotonic() - self._refused.get(node_id, -99.0) > RETRY_CREATION
+            ):
                 self._making[node_id] = asyncio.create_task(self._make(node_id, group, node))
         return Sighting(tuple(info for info in self._infos.values() if info.node_id in nodes))
 
@@ -92,7 +97,9 @@ class RayCluster:
                 max_concurrency=slots + 16,
             ).remote(json.dumps(config))
             self._adopt(name, handle, await asyncio.wait_for(_inventory(handle), 60))
-            self._infos[name] = self._infos[name].model_copy(update={"node_id": node_id, "hostname": node.get("NodeManagerHostname", ""), "labels": node.get("Labels", {})})
+            self._infos[name] = self._infos[name].model_copy(
+                update={"node_id": node_id, "hostname": node.get("NodeManagerHostname", ""), "labels": node.get("Labels", {})}
+            )
         except (RayError, TimeoutError):
             self._refused[node_id] = time.monotonic()
         finally:

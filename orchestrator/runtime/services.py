@@ -10,8 +10,9 @@ from typing import BinaryIO, Protocol
 
 from orchestrator.model import internal_paths as paths
 from orchestrator.model.dispatch import Dispatch
+from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
-from orchestrator.runtime.api_client import ApiClient
+from orchestrator.runtime.api_client import CHUNK, ApiClient
 from orchestrator.sdk import Files, Keys
 
 
@@ -101,14 +102,25 @@ class HttpFiles(Files):
         with self._ask.client.ask("PUT", path, self._ask.token, query={"name": name, **self._about}, body=source) as answer:
             return str(json.loads(answer.read())["uri"])
 
+    def _place(self, uri: str) -> tuple[str, Mapping[str, str]]:
+        """The path and query that give a file's bytes: of an execution, or of a namespace (`kestra:///a/b/_files/x`)."""
+        folder, found, path = uri.removeprefix(SCHEME).partition("/_files/")
+        if found and uri.startswith(SCHEME) and "/executions/" not in folder:
+            return self._ask.at(paths.NAMESPACE_FILE, namespace=folder.strip("/").replace("/", ".")), {"path": "/" + path}
+        return self._ask.at(paths.FILES), {"uri": uri}
+
     def fetch(self, uri: str, to: Path) -> None:
-        self._ask.copy(self._ask.at(paths.FILES), {"uri": uri}, to)
+        self._ask.copy(*self._place(uri), to)
 
     def open(self, uri: str) -> BinaryIO:
-        return self._ask.content(self._ask.at(paths.FILES), {"uri": uri})
+        return self._ask.content(*self._place(uri))
 
     def size(self, uri: str) -> int:
-        return int(self._ask.json("GET", self._ask.at(paths.FILE_SIZE), query={"uri": uri})["size"])
+        path, query = self._place(uri)
+        if "uri" in query:
+            return int(self._ask.json("GET", self._ask.at(paths.FILE_SIZE), query=query)["size"])
+        with self._ask.content(path, query) as file:
+            return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
 
     def namespace_files(self, namespace: str) -> Sequence[str]:
         found: list[str] = self._ask.json("GET", self._ask.at(paths.NAMESPACE_FILES, namespace=namespace))

@@ -27,6 +27,7 @@ RUN, SPAWNER = "ORCHESTRATOR_RUN", "ORCHESTRATOR_SPAWNER"
 COMMAND_OOM_SCORE = b"900"
 TICK = 0.02  # seconds between looks at what is being stopped
 LAST_LOOKS = 500  # ticks spent on killing what is left once the worker has gone
+LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # a kernel may be built without
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -88,7 +89,7 @@ class Spawner:
     def take(self) -> bool:
         """Read what has come; False when the worker has gone."""
         try:
-            data, ends, _, _ = socket.recv_fds(self.line, 1 << 16, 8)
+            data, ends, _, _ = socket.recv_fds(self.line, 1 << 16, 8, socket.MSG_CMSG_CLOEXEC)  # no command may inherit another's pipe
         except BlockingIOError:
             return True
         except OSError:
@@ -281,13 +282,13 @@ def sweep(mark: str) -> None:
 
 def children(pid: int) -> list[int]:
     """The direct children of a process, of all its threads."""
+    if not LISTS_CHILDREN:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit() and stat(int(name))[1:2] == [str(pid).encode()]]
     found: list[int] = []
-    try:
+    with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
                 found += [int(child) for child in file.read().split()]
-    except OSError:
-        pass
     return found
 
 
