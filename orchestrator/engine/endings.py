@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -32,13 +33,14 @@ def allowed(spec: TaskSpec, state: State) -> State:
     return State.SUCCESS if state is State.WARNING and spec.allow_warning else state
 
 
-def fail_before(draft: Draft, run: TaskRun, message: str, *, attempted: bool) -> None:
+def fail_before(draft: Draft, run: TaskRun, message: str, *, attempted: bool, outputs: Mapping[str, Json] | None = None) -> None:
     """End a run that could not even be prepared, saying why. With `attempted` that counts as its one attempt."""
     draft.say(Level.ERROR, message, run.id)
     if run.state.current is State.CREATED:
         run = run.model_copy(update={"state": run.state.to(State.RUNNING, draft.now)})
     attempts = (*run.attempts, begun(draft.now)) if attempted else run.attempts
-    end_run(draft, run, State.FAILED, cause=Cause.EXPRESSION, error=message, attempts=closed(attempts, State.FAILED, draft.now))
+    ended = closed(attempts, State.FAILED, draft.now)
+    end_run(draft, run, State.FAILED, cause=Cause.EXPRESSION, error=message, attempts=ended, outputs=dict(outputs or {}))
 
 
 def begun(at: datetime, worker: str | None = None) -> Attempt:

@@ -11,6 +11,7 @@ from orchestrator.engine.events import Evaluate, Evaluated
 from orchestrator.engine.groups import group_of
 from orchestrator.engine.leads import plan_lead
 from orchestrator.engine.runs import dispatch, dispatched
+from orchestrator.errors import TaskFailed
 from orchestrator.model.execution import TaskRun
 from orchestrator.model.flow import TaskSpec
 from orchestrator.model.state import State
@@ -100,7 +101,10 @@ def _plan(draft: Draft, run: TaskRun, flowable: Flowable, answers: dict[str, Any
     try:
         plan = flowable.plan(answers)
         lead = plan_lead(run.id, flowable, plan)
-    except Exception as err:
+    except TaskFailed as err:
+        fail_before(draft, run, _reason(err), attempted=False, outputs=err.outputs)
+        return
+    except Exception as err:  # a plugin's bug must end its run, not hang it
         fail_before(draft, run, _reason(err), attempted=False)
         return
     led = draft.change(run, answers=answers, outputs=dict(plan.outputs))

@@ -82,7 +82,7 @@ class ForEach(Sequential):
         values = answers["values"]
         values = json.loads(values) if isinstance(values, str) else values
         if any(value is None for value in values):
-            raise TaskFailed("Found null values")
+            raise TaskFailed("Found null values", outputs={"nulls": 1})
         texts = tuple(value if isinstance(value, str) else json.dumps(value) for value in values)
         return Plan(tasks=self.tasks, values=texts, limit=self.limit, order=self.inner)
 

@@ -66,6 +66,7 @@ def test_values_that_make_no_plan_fail_the_loop() -> None:
     driven = Driver(a_flow(_each(log("a"), values="[1, null]"), log("end"))).run()
     assert driven.states() == [("each", "FAILED")]
     assert driven.said[0].message == "Found null values"
+    assert driven.one("each").outputs == {"nulls": 1}
 
 
 def test_no_iteration_starts_after_one_failed() -> None:
