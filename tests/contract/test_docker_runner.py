@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.sdk import Job, JobExit, JobRejected, RunnerUnavailable, TaskRunner
+from orchestrator.sdk import Job, JobExit, JobLost, JobRejected, RunnerUnavailable, TaskRunner
 from orchestrator.sdk.fakes import FakeTools
 from orchestrator.sdk.testing import NOW, SOON, Heard, RunnerContract, Waiting, another, until
 from orchestrator_plugins.docker.runner import Docker
@@ -97,6 +97,13 @@ class TestDocker(RunnerContract):
         assert runner.wait(handle, heard).code == 0
         runner.remove(handle)
         assert heard.texts == ["given"]
+
+    def test_a_container_that_was_started_and_is_gone_is_never_made_again(self, runner: TaskRunner, tools: FakeTools, job: MakeJob) -> None:
+        made = job("sleep 600")
+        handle = runner.start(made, runner.prepare(made), tools)
+        engine("rm", "-f", made.key)
+        with pytest.raises(JobLost, match="removed by someone else"):
+            another(runner).start(made, handle, tools)
 
     def test_an_image_that_is_not_there_is_refused_with_the_remedy(self, runner: TaskRunner, tools: FakeTools, job: MakeJob) -> None:
         made = job("true", image="no/such:1.2.3")

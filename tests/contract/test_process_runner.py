@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from orchestrator.sdk import TaskRunner
+from orchestrator.runtime.spawner import Spawner
+from orchestrator.sdk import Processes, TaskRunner
 from orchestrator.sdk.testing import RunnerContract
 from orchestrator_plugins.process.runner import Process
 
@@ -13,3 +16,11 @@ class TestProcess(RunnerContract):
     @pytest.fixture
     def runner(self) -> TaskRunner:
         return Process()
+
+
+class TestProcessUnderTheWorkersSpawner(TestProcess):
+    @pytest.fixture
+    def processes(self) -> Iterator[Processes]:
+        spawner = Spawner()
+        yield spawner
+        spawner.close()

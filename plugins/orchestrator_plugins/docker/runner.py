@@ -67,6 +67,8 @@ class Docker(DockerProperties, TaskRunner):
         check_powers(self, tools.allows)
         with opened(self._host()) as engine:
             found = self._adoptable(engine, job)
+            if found is None and handle.details.get("id") and self.resume:
+                raise JobLost(f"container {handle.key} is gone: it was removed by someone else")
             if found is not None and found["State"]["Status"] != "created":
                 tools.phase(PhaseName.RUNNING)
                 return _known(handle, str(found["Id"]))

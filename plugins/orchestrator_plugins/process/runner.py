@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import ClassVar
 
 from pydantic import PrivateAttr
 
-from orchestrator.sdk import Job, JobExit, JobHandle, JobLost, JobRejected, JobTools, LogSink, PhaseName, RunningProcess, TaskRunner
+from orchestrator.sdk import Job, JobExit, JobHandle, JobLost, JobRejected, JobTools, LogSink, PhaseName, RunnerUnavailable, RunningProcess, TaskRunner
 from orchestrator_plugins.process.listening import listen
 
 
@@ -34,14 +35,22 @@ class Process(TaskRunner):
 
     def start(self, job: Job, handle: JobHandle, tools: JobTools) -> JobHandle:
         if self._process is None and not (tools.cancelled() or self._stopped.is_set()):
-            try:
-                self._process = tools.processes.start(job.argv, cwd=job.working_dir, env=environment(tools.environment(), job), key=job.key)
-            except (FileNotFoundError, PermissionError, NotADirectoryError) as err:
-                raise JobRejected(f"the command `{job.argv[0]}` cannot be started: {err.strerror or err}") from err
+            self._process = self._begun(job, tools)
             tools.phase(PhaseName.RUNNING)
             if self._stopped.is_set():  # a stop that came while it was starting
                 self._process.stop(timedelta())
         return handle if self._process is None else handle.model_copy(update={"details": {"pid": self._process.pid}})
+
+    @staticmethod
+    def _begun(job: Job, tools: JobTools) -> RunningProcess:
+        try:
+            return tools.processes.start(job.argv, cwd=job.working_dir, env=environment(tools.environment(), job), key=job.key)
+        except OSError as err:
+            if err.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+                raise RunnerUnavailable(f"this machine can start no process now: {err.strerror}") from err
+            raise JobRejected(f"the command `{job.argv[0]}` cannot be started: {err.strerror or err}") from err
+        except ValueError as err:
+            raise JobRejected(f"the command cannot be started: {err}") from err
 
     def wait(self, handle: JobHandle, logs: LogSink) -> JobExit:
         if self._process is None:

@@ -14,6 +14,7 @@ from orchestrator.sdk import (
     Job,
     JobExit,
     Json,
+    PhaseName,
     RunContext,
     TaskFailed,
     TaskRunner,
@@ -76,6 +77,8 @@ class Running(ScriptTask):
         return Desk(folder=folder, seen_as=runner.working_dir(key, str(folder)), key=key, output_dir=output_dir)
 
     def _job(self, ctx: RunContext, desk: Desk, patterns: tuple[str, ...]) -> Job:
+        if self.namespace_files is not None or self.input_files is not None:
+            ctx.phase(PhaseName.FILES_IN)
         put_namespace_files(ctx, self.namespace_files, desk.folder)
         put_input_files(ctx, ctx.render(self.input_files), desk.folder)
         return Job(
