@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator import registry
 from orchestrator.engine.groups import group_of
-from orchestrator.engine.variables import variables
+from orchestrator.engine.variables import outputs_of, variables
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import NotFound
 from orchestrator.lang.expressions import references_of
@@ -21,6 +21,7 @@ from orchestrator.model.run_token import RunTokens
 from orchestrator.model.values import Json, parse_duration
 from orchestrator.runtime.engines import docker_answers
 from orchestrator.runtime.flow_cache import FlowCache
+from orchestrator.runtime.lazy_values import PartialOutputs, Whole
 from orchestrator.settings import Settings
 
 PROCESS = "io.kestra.plugin.core.runner.Process"
@@ -38,11 +39,16 @@ class Dispatcher:
         self._sealer = Sealer(key) if key is not None else None
 
     def head_context(self, view: ExecutionView, run: TaskRun | None, templates: Json) -> dict[str, Any]:
-        """The variables for templates rendered on the head: sealed values opened."""
+        """The variables for templates rendered on the head: sealed values opened, outputs of other iterations read when asked for."""
         wanted = references_of(templates)
-        context, _ = variables(view, run, wanted)
+        context, partial = variables(view, run, wanted)
         self._add_own(context, wanted)
-        return {name: self._opened(value) for name, value in context.items()} if self._sealer is not None else context
+        if self._sealer is not None:
+            context = {name: self._opened(value) for name, value in context.items()}
+        for task_id in partial:
+            near = context["outputs"].get(task_id) or {}
+            context["outputs"][task_id] = PartialOutputs(near, Whole(lambda task_id=task_id: self._opened(outputs_of(view, task_id)) or {}))  # type: ignore[misc]
+        return context
 
     def _opened(self, value: Any) -> Any:
         if is_sealed(value):
