@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,9 +27,9 @@ class Node:
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
-        """The variables a command starts with: an allow-list, nothing of Ray and no secret; `python` is this worker's."""
+        """The variables a command starts with: an allow-list, nothing of Ray and no secret."""
         found = {name: value for name, value in settings.environ().items() if name in _ALLOWED or name.startswith(_ALLOWED_PREFIX)}
-        return {**found, "PATH": f"{Path(sys.executable).parent}:{found.get('PATH') or _DEFAULT_PATH}"}
+        return {**found, "PATH": found.get("PATH") or _DEFAULT_PATH}
 
     def working_dir(self, key: str) -> Path:
         """The folder of a job key, made when it is not there, for its owner only."""
@@ -41,8 +40,13 @@ class Node:
     def remove_working_dir(self, key: str) -> None:
         shutil.rmtree(self.base / "work" / key, ignore_errors=True)
 
-    def remove_all(self) -> None:
-        shutil.rmtree(self.base, ignore_errors=True)
+    def remove_working_dirs(self, unless: Callable[[str], bool] = lambda key: False) -> Sequence[str]:
+        """Remove every working directory but those of kept job keys; the keys whose folder was removed."""
+        folder = self.base / "work"
+        keys = [key for key in (os.listdir(folder) if folder.is_dir() else ()) if not unless(key)]
+        for key in keys:
+            self.remove_working_dir(key)
+        return keys
 
 
 def keep_from_oom_killer() -> None:

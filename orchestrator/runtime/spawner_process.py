@@ -89,12 +89,13 @@ class Spawner:
     def take(self) -> bool:
         """Read what has come; False when the worker has gone."""
         try:
-            data, ends, _, _ = socket.recv_fds(self.line, 1 << 16, 8, socket.MSG_CMSG_CLOEXEC)  # no command may inherit another's pipe
+            data, extra, _, _ = self.line.recvmsg(1 << 16, socket.CMSG_LEN(8 * 4), socket.MSG_CMSG_CLOEXEC)  # no command may inherit another's pipe
         except BlockingIOError:
             return True
         except OSError:
             return False
-        self.ends.extend(ends)
+        for _, _, given in extra:
+            self.ends += struct.unpack(f"{len(given) // 4}i", given)
         self.read += data
         while len(self.read) >= 4:
             size = struct.unpack_from("!I", self.read)[0]

@@ -21,6 +21,9 @@ class Supervisor(Worker):
     def _threads(self) -> int:
         return MOST_JOBS
 
+    def _prepare(self) -> None:
+        """Working directories stay: a job that is adopted brings its files back into its own."""
+
     def close(self) -> None:
         """Say what is unsaid and go. Jobs go on: whoever is sent their handles adopts them."""
         self.drain()
@@ -32,7 +35,7 @@ class Supervisor(Worker):
         """Remove what is labelled for this installation and belongs to no live job key; the names of what was removed.
 
         A back end that does not answer is passed over: it is asked again the next time."""
-        removed: list[str] = []
+        removed = list(self._node.remove_working_dirs(unless=live_keys.__contains__))
         for runner in _reapers():
             try:
                 removed += runner.reap(self._place.installation, live_keys.__contains__)  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ class Worker:
     """`slots` threads that run tasks. All methods are safe in threads, take and give JSON, and may be called twice.
 
     `send` delivers a JSON array of reports and returns once they are saved; `services` gives a run its way to the API;
-    `base` is a folder of this worker's own, made and removed by it.
+    `base` is a folder of this machine that no other living worker uses: what an earlier one left in it is removed.
     """
 
     def __init__(
@@ -74,9 +74,14 @@ class Worker:
         self._held: dict[str, Attempt] = {}
         self._never: OrderedDict[str, tuple[int, Cause]] = OrderedDict()  # stopped before they came: lease and cause
         self._draining = False
+        self._prepare()
 
     def _threads(self) -> int:
         return self.slots
+
+    def _prepare(self) -> None:
+        """Runs of a worker end with it: nothing that an earlier one left is of use."""
+        self._node.remove_working_dirs()
 
     # --- what the executor calls
 
@@ -127,7 +132,7 @@ class Worker:
         self._reporter.close(LAST_WORDS)
         self._spawner.close()
         self._crew.close()
-        self._node.remove_all()
+        self._node.remove_working_dirs()
 
     # --- dispatches
 
