@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from orchestrator.errors import NotFound
-from orchestrator.runtime.requests import DeleteFiles, MoveFile, PutFile, SaveFlow
+from orchestrator.runtime.requests import DeleteFiles, MoveFile, PutFile
 from orchestrator.server.parts import Parts
 from orchestrator.server.problems import BadArgument
+from orchestrator.server.upsert import save_flow
 from orchestrator.store.port import Condition, StoredFile
 
 KIND = "namespace"
@@ -65,7 +66,7 @@ async def keep(parts: Parts, namespace: str, path: str, blob: str, size: int) ->
 async def keep_flow(parts: Parts, namespace: str, source: str) -> None:
     """A file under `/_flows` is a flow of this namespace."""
     in_it = _NAMESPACE_LINE.sub(lambda _: f"namespace: {namespace}", source, count=1)
-    await parts.executor.save_flow(SaveFlow(source=in_it, update=True, namespace=namespace))
+    await save_flow(parts, in_it)
 
 
 async def make_folder(parts: Parts, namespace: str, path: str) -> None:

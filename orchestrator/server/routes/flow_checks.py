@@ -78,7 +78,7 @@ def _violation(index: int, found: Sequence[Diagnostic], namespace: str | None = 
             "outdated": False,
             "deprecationPaths": _texts(d.path for d in found if d.code == "deprecated"),
             "warnings": _texts(d.summary for d in found if d.severity == "warning"),
-            "infos": _texts(d.summary for d in found if d.severity == "info"),
+            "infos": _texts(d.message for d in found if d.severity == "info"),
             "diagnostics": [d.model_dump(mode="json", exclude_none=True) for d in found],
         }
     )

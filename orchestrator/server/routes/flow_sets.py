@@ -21,6 +21,7 @@ from orchestrator.server.parts import Parts, parts_of, slowly
 from orchestrator.server.problems import BadBody
 from orchestrator.server.routes.flow_checks import all_valid
 from orchestrator.server.routes.flows import found_flow, is_json, names, source_of
+from orchestrator.server.upsert import save_flow
 from orchestrator.store.port import Condition, SavedFlow
 
 router = APIRouter(prefix="/api/v1/flows")
@@ -53,7 +54,7 @@ async def _save_all(parts: Parts, sources: Sequence[str], namespace: str | None,
             raise FlowInvalid(f"flow.namespace: The flow namespace doesn't match with {namespace}")
         if keys.count(flow.key) > 1:
             raise FlowInvalid(f"flow.id: Duplicate flow id {flow.id}")
-    saved = [await parts.executor.save_flow(SaveFlow(source=source, update=True)) for source in sources]
+    saved = [await save_flow(parts, source) for source in sources]
     gone = [there for there in _of(parts, namespace) if there.flow.key not in keys] if delete and namespace is not None else []
     for there in gone:
         await parts.executor.delete_flow(DeleteFlow(namespace=there.flow.namespace, flow_id=there.flow.id))
@@ -156,7 +157,7 @@ async def import_flows(request: Request) -> Response:
         for upload in form.uploads:
             for name, source in await slowly(lambda upload=upload: _texts(parts, upload.name, upload.blob)):  # type: ignore[misc]
                 try:
-                    await parts.executor.save_flow(SaveFlow(source=source, update=True))
+                    await save_flow(parts, source)
                 except OrchestratorError:
                     if strict:
                         raise

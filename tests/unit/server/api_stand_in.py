@@ -53,9 +53,11 @@ class StandIn:
             flow = Flow.model_validate(value)
         except ValueError as err:
             raise FlowInvalid(f"tasks: {err}", ({"message": "bad", "path": "tasks", "line": 3, "column": 1},)) from err
-        if body["flow_id"] and flow.id != body["flow_id"]:
+        if body["namespace"] is not None and (flow.namespace, flow.id) != (body["namespace"], body["flow_id"]):
             raise FlowInvalid("id: Illegal flow id update")
         before = self.store.revisions(flow.namespace, flow.id)
+        if body["update"] and (not before or before[-1].flow.deleted):
+            raise NotFound(f"Flow {flow.namespace}.{flow.id} does not exist")
         if before and not before[-1].flow.deleted and not body["update"]:
             raise Conflict("the flow exists")
         if before and before[-1].source == body["source"] and not before[-1].flow.deleted:
