@@ -37,6 +37,7 @@ class Dispatcher:
         self._settings, self._tokens, self._flows = settings, tokens, flows
         key = settings.encryption_key()
         self._sealer = Sealer(key) if key is not None else None
+        self.seal = self._sealer.seal if self._sealer is not None else None
 
     def head_context(self, view: ExecutionView, run: TaskRun | None, templates: Json) -> dict[str, Any]:
         """The variables for templates rendered on the head: sealed values opened, outputs of other iterations read when asked for."""

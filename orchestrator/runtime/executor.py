@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from orchestrator.engine.admission import Waiting
+from orchestrator.engine.endings import OUTPUTS
 from orchestrator.engine.events import (
     Decision,
     Evaluate,
@@ -35,8 +36,9 @@ from orchestrator.engine.events import (
 from orchestrator.engine.reconcile import reconcile
 from orchestrator.engine.step import step
 from orchestrator.engine.view import ExecutionView
-from orchestrator.errors import ExpressionFailed, Fenced, OrchestratorError, StoreUnavailable, Unavailable
+from orchestrator.errors import Fenced, OrchestratorError, StoreUnavailable, Unavailable
 from orchestrator.lang.expressions import NeedsServices, Renderer
+from orchestrator.lang.outputs import resolve_outputs
 from orchestrator.model.dispatch import Stop
 from orchestrator.model.execution import Cause, Execution, Placement, TaskRun, Where
 from orchestrator.model.flow import Fallback, Flow
@@ -298,21 +300,23 @@ class Executor:
         run = live.view.run(command.task_run_id) if command.task_run_id is not None else None
         context = self.dispatcher.head_context(live.view, run, command.templates)
         try:
-            answers = {name: self.renderer.render_any(template, context) for name, template in command.templates.items()}
+            return Evaluated(command.task_run_id, command.question, self._answers(self.renderer, live, command, context))
         except NeedsServices:
             self._tasks_apart.add(task := asyncio.create_task(self._evaluate_apart(live, command, context)))
             task.add_done_callback(self._tasks_apart.discard)
             return None
-        except ExpressionFailed as err:
+        except OrchestratorError as err:
             return Evaluated(command.task_run_id, command.question, error=str(err))
-        return Evaluated(command.task_run_id, command.question, answers)
+
+    def _answers(self, renderer: Renderer, live: Live, command: Evaluate, context: dict[str, Any]) -> dict[str, Any]:
+        """The templates rendered; of a flow's outputs, read as the types they declare. Raises OrchestratorError."""
+        rendered = {name: renderer.render_any(template, context) for name, template in command.templates.items()}
+        return resolve_outputs(live.view.flow, rendered, seal=self.dispatcher.seal) if command.question == OUTPUTS else rendered
 
     async def _evaluate_apart(self, live: Live, command: Evaluate, context: dict[str, Any]) -> None:
-        def render() -> dict[str, Any]:
-            return {name: self.head_renderer.render_any(template, context) for name, template in command.templates.items()}
-
         try:
-            event = Evaluated(command.task_run_id, command.question, await asyncio.to_thread(render))
+            answers = await asyncio.to_thread(self._answers, self.head_renderer, live, command, context)
+            event = Evaluated(command.task_run_id, command.question, answers)
         except OrchestratorError as err:
             event = Evaluated(command.task_run_id, command.question, error=str(err))
         self.post(lambda turn: self.step(turn, live, event))
