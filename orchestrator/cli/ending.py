@@ -85,7 +85,7 @@ def _pairs(shown: Json) -> list[str]:
 
 
 def _branch(node: Node, lead: str) -> Iterator[str]:
-    state, reason = current(node.run), waiting_for(node.run)
+    state, reason = current(node.run), waiting_for(node.run, now())
     yield f"{lead}{shape(state)} {state:9} {title(node.run)}  {duration_text(seconds_in(node.run.get('state') or {}, now()))}{'  ' + reason if reason else ''}"
     for child in node.children:
         yield from _branch(child, lead + "  ")

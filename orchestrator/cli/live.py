@@ -109,7 +109,7 @@ def _chosen(nodes: Sequence[Node]) -> Sequence[Node]:
 def _line(lead: str, thing: Json, name: str, at: datetime) -> Text:
     state = current(thing)
     took = "" if state == "CREATED" or not thing.get("state") else duration_text(seconds_in(thing["state"], at))
-    why = waiting_for(thing)
+    why = waiting_for(thing, at)
     return Text.assemble(
         (lead, "bright_black"),
         (f"{shape(state)} {state:8}", colour(state)),

@@ -30,6 +30,8 @@ ENDED = frozenset({"SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "RETRI
 GOOD = frozenset({"SUCCESS", "WARNING", "SKIPPED"})
 FAILURES = frozenset({"FAILED", "KILLED", "CANCELLED"})
 
+MOMENT = 1.0  # seconds of waiting that are not worth a word
+
 _ISO = re.compile(r"^PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?$")
 
 
@@ -118,15 +120,19 @@ def title(run: Json) -> str:
     return text + (f" (attempt {attempts})" if attempts > 1 else "")
 
 
-def waiting_for(run: Json) -> str:
-    """Why a task run is not working yet, in the words of the engine: its placement, and the stage it is in."""
-    if current(run) in ENDED or current(run) == "PAUSED":
+def waiting_for(run: Json, at: datetime) -> str:
+    """What a task run waits for, when it has waited for longer than a moment; nothing while it works or has ended."""
+    phases = run.get("phases") or ()
+    if not phases or current(run) in ENDED or current(run) == "PAUSED":
         return ""
-    placement, phases = run.get("placement") or {}, run.get("phases") or ()
-    last = phases[-1] if phases else {}
-    if last.get("name") in ("provisioning", "image", "files_in"):
-        return " · ".join(str(part) for part in (last.get("name"), last.get("detail")) if part)
-    return str(placement.get("reason") or "") if current(run) in ("CREATED", "QUEUED") else ""
+    last = phases[-1]
+    since = instant(last.get("at"))
+    if since is None or (at - since).total_seconds() < MOMENT:
+        return ""
+    if last.get("name") == "queued":
+        group = (run.get("placement") or {}).get("group")
+        return f'no free worker in group "{group}"' if group else "no free worker"
+    return " · ".join(str(part) for part in (last["name"], last.get("detail")) if part) if last.get("name") in ("provisioning", "image", "files_in") else ""
 
 
 def _short(text: str, limit: int = 40) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
-from orchestrator.cli.shapes import ENDED, clock, current, duration_text, seconds_in, shape, title, waiting_for
+from orchestrator.cli.shapes import ENDED, MOMENT, clock, current, duration_text, seconds_in, shape, title, waiting_for
 from orchestrator.cli.speech import harmless, now
 
 Json = Mapping[str, Any]
@@ -36,23 +36,24 @@ class PlainView:
 
     def __init__(self, logs: TextIO) -> None:
         self._logs = logs
-        self._shown: dict[str, tuple[str, str, int]] = {}
+        self._shown: dict[str, tuple[str, str]] = {}
         self._names: dict[str, str] = {}
+        self._execution: Json = {}
+        self._looked = 0.0
 
     def execution(self, execution: Json) -> None:
+        self._execution, at = execution, now()
+        self._looked = at.timestamp()
         for run in execution.get("taskRunList") or ():
             self._names[run["id"]] = title(run)
-            seen = (current(run), waiting_for(run), len(run.get("attempts") or ()) if current(run) != "CREATED" else 0)
-            if self._shown.get(run["id"]) != seen and (seen[0] != "CREATED" or seen[1]):
-                self._changed(run, before=self._shown.get(run["id"]))
+            seen = (current(run), waiting_for(run, at))
+            if self._shown.get(run["id"], ("CREATED", "")) != seen:
+                self._changed(run, *seen)
             self._shown[run["id"]] = seen
 
-    def _changed(self, run: Json, before: tuple[str, str, int] | None) -> None:
-        state, why = current(run), waiting_for(run)
-        if before is not None and before[:2] == (state, why):
-            return  # only an attempt more, told by its own state
+    def _changed(self, run: Json, state: str, why: str) -> None:
         told = duration_text(seconds_in(run["state"], now())) if state in ENDED else why
-        at = (run["state"].get("histories") or [{}])[-1].get("date")
+        at = now().isoformat() if why else (run["state"].get("histories") or [{}])[-1].get("date")
         self.talk(f"{clock(at):12} {shape(state)} {state:9} {title(run)}{'  ' if told else ''}{told}")
 
     def log(self, line: Json) -> None:
@@ -66,7 +67,8 @@ class PlainView:
         sys.stderr.flush()
 
     def tick(self) -> None:
-        """A file needs no redrawing."""
+        if now().timestamp() - self._looked >= MOMENT:
+            self.execution(self._execution)  # what waits may have waited for long enough to be told
 
     def close(self) -> None:
         """Every line is out already."""

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_fake_server import FakeServer, execution, log_line, task_run
+from cli_fake_server import BEGIN, FakeServer, execution, log_line, task_run
 from cli_words import FLOW, Command
 
 # flows
@@ -108,9 +108,9 @@ def test_show_gives_the_tree_and_the_reason(server: FakeServer, orchestrator: Co
 
 
 def test_a_waiting_task_says_for_what(server: FakeServer, orchestrator: Command) -> None:
-    waiting = task_run("train", "QUEUED", placement={"reason": 'no worker in group "gpu" (0 of 1 up)'})
+    waiting = task_run("train", "CREATED", placement={"group": "gpu"}, phases=[{"name": "queued", "at": BEGIN}])
     server.executions["abc123"] = execution("RUNNING", waiting)
-    assert 'no worker in group "gpu" (0 of 1 up)' in orchestrator("execution", "show", "abc123").out
+    assert 'no free worker in group "gpu"' in orchestrator("execution", "show", "abc123").out
 
 
 def test_logs_can_be_narrowed_and_given_as_json(server: FakeServer, orchestrator: Command) -> None:

@@ -57,13 +57,13 @@ def test_a_tree_shows_who_is_below_whom() -> None:
     runs = [
         task_run("all", "RUNNING"),
         task_run("one", "SUCCESS", parentTaskRunId="run-all"),
-        task_run("two", "QUEUED", placement={"reason": "no worker"}, parentTaskRunId="run-all"),
+        task_run("two", "QUEUED", placement={"group": "gpu"}, phases=[{"name": "queued", "at": "2026-01-31T11:59:00Z"}], parentTaskRunId="run-all"),
     ]
     lines = [line.plain for line in picture(execution("RUNNING", *runs), NOON)]
     assert [line[:3] for line in lines[1:]] == ["└─ ", "   ", "   "]
     assert lines[2].startswith("   ├─ ✓ SUCCESS  one")
     assert lines[3].startswith("   └─ ◌ QUEUED   two")
-    assert lines[3].endswith("no worker")
+    assert lines[3].endswith('no free worker in group "gpu"')
 
 
 def test_a_line_passes_once_though_it_is_told_on_every_connection() -> None:
