@@ -22,7 +22,7 @@ from orchestrator.sdk.naming import job_key, job_labels, label_value
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
 from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Tasks, Warned
-from orchestrator.sdk.template import Dynamic, Template, is_template
+from orchestrator.sdk.template import Dynamic, Late, Template, is_template
 from orchestrator.sdk.trigger import Trigger
 from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
 
@@ -43,6 +43,7 @@ __all__ = [
     "Json",
     "Keys",
     "Label",
+    "Late",
     "Level",
     "LineSplitter",
     "LogSink",

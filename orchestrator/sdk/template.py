@@ -71,3 +71,20 @@ class _Rendered:
 
 Dynamic: TypeAlias = Annotated[T | Template, _Rendered()]
 """`Dynamic[int]`: a whole number, or a template that renders to one. `ctx.render(value)` gives the T."""
+
+
+class _Late:
+    """The pydantic annotation behind Late: text with a template in it passes as it is."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def keep(value: Any, read: Callable[[Any], Any]) -> Any:
+            return value if is_template(value) else read(value)
+
+        return core_schema.no_info_wrap_validator_function(keep, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "string", "pattern": r"\{[{%#]"}]}
+
+
+Late: TypeAlias = Annotated[T, _Late()]
+"""`Late[int]`: for properties of runners, which are built once more when all templates are rendered. A T by the time it is used."""

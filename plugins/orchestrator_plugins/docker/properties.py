@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from orchestrator.sdk import Duration, Json, PluginModel, Text
+from orchestrator.sdk import Duration, Json, Late, PluginModel, Text
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*$", re.IGNORECASE)
 
@@ -24,25 +24,25 @@ def size_in_bytes(text: object) -> object:
     return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " "))
 
 
-Size = Annotated[int, BeforeValidator(size_in_bytes)]
+Size = Late[Annotated[int, BeforeValidator(size_in_bytes), WithJsonSchema({"type": ["integer", "string"]})]]
 
 
 class Cpu(PluginModel):
-    cpus: float = Field(gt=0, description="How many processors, fractions too.")
+    cpus: Late[Annotated[float, Field(gt=0)]] = Field(description="How many processors, fractions too.")
 
 
 class Memory(PluginModel):
     memory: Size | None = None
     memory_swap: Size | None = None
-    memory_swappiness: int | None = Field(None, ge=0, le=100)
+    memory_swappiness: Late[Annotated[int, Field(ge=0, le=100)]] | None = None
     memory_reservation: Size | None = None
     kernel_memory: Size | None = None
-    oom_kill_disable: bool | None = None
+    oom_kill_disable: Late[bool] | None = None
 
 
 class DeviceRequest(PluginModel):
     driver: str | None = None
-    count: int | None = None
+    count: Late[int] | None = None
     device_ids: tuple[str, ...] = ()
     capabilities: tuple[tuple[str, ...], ...] = ()
     options: Mapping[str, str] | None = None
@@ -72,17 +72,17 @@ class DockerProperties(PluginModel):
     network_mode: Text | None = None
     port_bindings: tuple[Text, ...] = ()
     volumes: tuple[Text, ...] = Field((), description="`/host:/container[:ro]`; refused unless the server allows it.")
-    pull_policy: Literal["ALWAYS", "IF_NOT_PRESENT", "NEVER"] = "IF_NOT_PRESENT"
+    pull_policy: Late[Literal["ALWAYS", "IF_NOT_PRESENT", "NEVER"]] = "IF_NOT_PRESENT"
     device_requests: tuple[DeviceRequest, ...] = ()
     cpu: Cpu | None = None
     memory: Memory | None = None
     shm_size: Size | None = None
-    privileged: bool = Field(False, description="Refused unless the server allows it.")
-    file_handling_strategy: Literal["VOLUME", "MOUNT"] = Field("VOLUME", description="VOLUME copies files in and out; MOUNT binds the working directory.")
-    delete: bool = Field(True, description="Whether the container is removed at the end.")
-    wait_: bool = Field(True, alias="wait", description="Whether to wait for the end.")
-    kill_grace_period: Duration = Field(timedelta(), description="How long a killed command may take to end by itself.")
-    resume: bool = Field(True, description="Whether a container found running is gone on with.")
+    privileged: Late[bool] = Field(False, description="Refused unless the server allows it.")
+    file_handling_strategy: Late[Literal["VOLUME", "MOUNT"]] = Field("VOLUME", description="VOLUME copies files in and out; MOUNT binds the working directory.")
+    delete: Late[bool] = Field(True, description="Whether the container is removed at the end.")
+    wait_: Late[bool] = Field(True, alias="wait", description="Whether to wait for the end.")
+    kill_grace_period: Late[Duration] = Field(timedelta(), description="How long a killed command may take to end by itself.")
+    resume: Late[bool] = Field(True, description="Whether a container found running is gone on with.")
 
     @property
     def keeps(self) -> bool:

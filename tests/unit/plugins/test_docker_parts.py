@@ -38,6 +38,25 @@ def test_what_is_no_size_is_refused() -> None:
         properties(shmSize="a lot")
 
 
+def test_any_property_may_be_a_template_when_the_flow_is_checked() -> None:
+    text = "{{ inputs.x }}"
+    written = {
+        "pullPolicy": text,
+        "cpu": {"cpus": text},
+        "memory": {"memory": text, "memorySwappiness": text},
+        "delete": text,
+        "killGracePeriod": text,
+        "host": text,
+    }
+    assert properties(**written).pull_policy == text
+
+
+def test_bounds_hold_for_what_is_no_template() -> None:
+    for written in ({"cpu": {"cpus": 0}}, {"memory": {"memorySwappiness": 101}}, {"pullPolicy": "SOMETIMES"}):
+        with pytest.raises(ValidationError):
+            properties(**written)
+
+
 def test_unknown_properties_are_refused() -> None:
     with pytest.raises(ValidationError):
         Docker.model_validate({"imagePullPolicy": "NEVER"})
