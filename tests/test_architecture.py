@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -194,3 +195,11 @@ def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
     file = tmp_path / "sample.py"
     file.write_text("import a\ntry:\n    import b\nexcept OSError:\n    from c import d\ndef f():\n    match 1:\n        case 1:\n            import e\n")
     assert _imports(file) == (("a", 1, True), ("b", 3, True), ("c.d", 5, True), ("e", 9, False))
+
+
+def test_the_page_on_architecture_names_real_modules() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"(?:orchestrator|plugins)/[\w/]+\.py", page))
+    assert len(named) > 30
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+    assert [room for room in MAY_IMPORT if room != "errors" and room != "settings" and f"`orchestrator/{room}" not in page and room != "plugins"] == []
