@@ -27,7 +27,7 @@ class Server(uvicorn.Server):
 def bound(settings: Settings) -> socket.socket:
     """A listening socket at the settings' host and port. Raises BadSettings saying what is in the way."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # by it asyncio knows to switch Nagle off: 40 ms an answer
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((settings.host, settings.port))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -90,3 +91,8 @@ async def test_a_taken_port_is_told_with_the_remedy() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(BadSettings, match=rf"cannot listen on 127.0.0.1:{port}: .*--port"):
             bound(Settings(port=port))
+
+
+async def test_the_socket_says_it_is_tcp_so_that_no_answer_waits_for_an_acknowledgement() -> None:
+    with bound(Settings(port=0)) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
