@@ -240,8 +240,9 @@ class Attempt:
         if not self._begun:
             self._give_up()
         elif not self._thread_free.wait(HEARD):
+            rented = not self._jobless.is_set()
             self._jobless.wait()  # whatever was rented must be seen gone first
-            if not self._thread_free.wait(HEARD):
+            if not (rented and self._thread_free.wait(HEARD)):
                 self._give_up()
 
     def _give_up(self) -> None:

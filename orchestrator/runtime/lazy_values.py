@@ -85,6 +85,8 @@ class Opener:
         self._texts: dict[str, str] = {}
 
     def value(self, value: Any) -> Any:
+        if isinstance(value, PartialOutputs):
+            return Opened(value, self)  # to ask it whether it is sealed would fetch it whole
         if is_sealed(value):
             return self._open(value)
         if isinstance(value, Mapping):

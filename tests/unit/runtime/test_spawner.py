@@ -20,7 +20,10 @@ from orchestrator.runtime.spawner import SpawnedProcess, Spawner
 
 ENV = {"PATH": "/usr/bin:/bin"}
 NOW = timedelta()
-ESCAPE = "setsid sh -c 'echo $$ >> pids; exec sleep 300' & (setsid sh -c 'echo $$ >> pids; exec sleep 300' &) ; sh -c 'echo $$ >> pids; sleep 300; true' & echo $$ >> pids; "
+ESCAPE = (
+    "setsid sh -c 'echo $$ >> pids; exec sleep 300' & (setsid sh -c 'echo $$ >> pids; exec sleep 300' &) ; "
+    "sh -c 'echo $$ >> pids; sleep 300; true' & echo $$ >> pids; "
+)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,13 @@ class House:
 
     def stop(self, run: str = "r1", lease: int = 1, cause: str = "KILLED") -> None:
         self.worker.stop(json.dumps([{"task_run_id": run, "execution_id": "e1", "lease": lease, "cause": cause}]))
+
+    def until_idle(self) -> None:
+        """Wait until nothing is held any more."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.worker.idle():
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.005)
 
     def held(self) -> list[tuple[str, int]]:
         return [(one["task_run_id"], one["lease"]) for one in json.loads(self.worker.inventory())["held"]]
