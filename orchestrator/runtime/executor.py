@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -184,7 +185,9 @@ class Executor:
                 while self._inbox:
                     self._turn()
                     await asyncio.sleep(0)
-        except (Fenced, StoreUnavailable) as err:
+        except Exception as err:  # a bug in placing or sending, too: a loop that ends in silence would answer nobody again
+            if not isinstance(err, Fenced | StoreUnavailable):
+                traceback.print_exception(err)
             if not self.failed.done():
                 self.failed.set_exception(err)
             for _, future in self._inbox:
