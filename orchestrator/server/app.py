@@ -39,6 +39,7 @@ from orchestrator.store.port import Reader
 
 # In order: fixed words win over ids, what is asked most often stands early.
 ROUTERS = (
+    executions.busy,
     executions.words,
     bulk.router,
     executions.router,
@@ -60,7 +61,6 @@ ROUTERS = (
     evaluations.router,
     cluster.router,
     health.router,
-    executions.starting,
 )
 
 

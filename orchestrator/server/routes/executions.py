@@ -13,7 +13,7 @@ from orchestrator.model.flow import Flow
 from orchestrator.model.new_ids import new_id
 from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.requests import CreateExecution, ExecutionAction, FileGiven
-from orchestrator.server import answers, filters, shapes
+from orchestrator.server import answers, filters, segments, shapes
 from orchestrator.server.asked import Asked
 from orchestrator.server.bodies import json_body
 from orchestrator.server.forms import Form, Upload, read_form
@@ -23,8 +23,9 @@ from orchestrator.server.routes.flows import found_flow, names
 from orchestrator.store.port import Condition, Page
 
 router = APIRouter(prefix="/api/v1/executions")
+segments.register()
 words = APIRouter(prefix="/api/v1/executions")  # fixed words: routed before any id
-starting = APIRouter(prefix="/api/v1/executions")  # two free segments: routed after every fixed word
+busy = APIRouter(prefix="/api/v1/executions")  # what is asked most: routed first, by segments that leave fixed words alone
 
 
 @words.get("/search", response_model=None)
@@ -91,7 +92,7 @@ async def flow(request: Request, execution_id: str) -> Response:
     return answers.made(shapes.flow_for_execution(found_flow(parts, execution.namespace, execution.flow_id, execution.flow_revision, deleted=True)))
 
 
-@router.get("/{execution_id}", response_model=None)
+@busy.get("/{execution_id:execution}", response_model=None)
 async def get(request: Request, execution_id: str) -> Response:
     return shown(parts_of(request), execution_id)
 
@@ -117,8 +118,8 @@ async def delete_one(parts: Parts, execution_id: str, what: Mapping[str, Json]) 
             parts.blobs.remove(file.blob)
 
 
-@starting.post("/trigger/{namespace}/{flow_id}", response_model=None)
-@starting.post("/{namespace}/{flow_id}", response_model=None)
+@words.post("/trigger/{namespace}/{flow_id}", response_model=None)
+@busy.post("/{namespace}/{flow_id:flow}", response_model=None)
 async def create(request: Request, namespace: str, flow_id: str) -> Response:
     """Start a flow: the answer is its execution at its creation, or with `wait` at its end."""
     asked, parts = Asked(request), parts_of(request)

@@ -137,3 +137,12 @@ async def test_the_bytes_of_a_refused_start_and_of_a_deleted_execution_are_gone(
     assert len(blobs_of(open_site)) == 1
     await api.delete(f"/api/v1/executions/{id}")
     assert blobs_of(open_site) == []
+
+
+async def test_a_flow_named_like_an_action_starts_over_the_long_path_only(api: httpx.AsyncClient) -> None:
+    await api.post("/api/v1/flows", content=FLOW.replace("hello", "pause"), headers=YAML)
+    assert (await api.post("/api/v1/executions/io.acme/pause")).status_code == 404
+    assert (await api.post("/api/v1/executions/trigger/io.acme/pause")).json()["flowId"] == "pause"
+    for name in ("pauses", "kill-all", "state.x"):
+        await api.post("/api/v1/flows", content=FLOW.replace("hello", name), headers=YAML)
+        assert (await api.post(f"/api/v1/executions/io.acme/{name}")).json()["flowId"] == name
