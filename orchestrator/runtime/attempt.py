@@ -51,6 +51,7 @@ class Place:
     default_runner: Rule
     engine_answers: Callable[[], bool]
     log_limit: int
+    apart: Callable[[Callable[[], None]], None]  # does what may block on a thread apart
 
 
 class Attempt:
@@ -211,7 +212,7 @@ class Attempt:
                 return
             self._is_kept = True
         if self._afterwards or self._folders:
-            threading.Thread(target=self._tidy, name="tidy", daemon=True).start()
+            self._place.apart(self._tidy)
         else:
             self._saved(self)
 

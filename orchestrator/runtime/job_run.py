@@ -55,7 +55,8 @@ class JobRun:
             handle = self._started(handle, tools)
             ended = self._runner.wait(handle, log.job_sink(said, int(handle.details["lease"])))
             self._stop.check()
-            tools.phase(PhaseName.FILES_OUT)
+            if self._runner.reattaches:  # else its files are where they belong
+                tools.phase(PhaseName.FILES_OUT)
             self._runner.collect(self._job, handle)
             self._stop.check()
         except BaseException as err:

@@ -27,7 +27,8 @@ _PIPE_BYTES = 1 << 18  # a burst of output should not wait for its reader
 class Waiting:
     """Answers to one request: started or not, then (of a start) its exit, or gone (of a stop)."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str) -> None:
+        self.key = key
         self.first, self.last = threading.Event(), threading.Event()
         self.answer: dict[str, Any] = {}
         self.code: int | None = None
@@ -79,6 +80,7 @@ class Line:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Waiting] = {}
         self._lock, self._sending = threading.Lock(), threading.Lock()
+        self._living: dict[str, set[int]] = {}  # by key: the commands that may have something left alive
         self.lost = False
         self.pid = 0
         self._socket = self._launch()
@@ -116,18 +118,32 @@ class Line:
             return
         with self._lock:
             waiting = self._waiting.get(message["number"])
-        if waiting is not None and waiting.told(message):
+        if waiting is None:
+            return
+        if message.get("clean") or "errno" in message:
+            self._forget(waiting.key, message["number"])
+        if waiting.told(message):
             with self._lock:
                 self._waiting.pop(message["number"], None)
 
+    def _forget(self, key: str, number: int | None = None) -> None:
+        """A command of the key, or all, has left nothing behind."""
+        with self._lock:
+            living = self._living.get(key, set())
+            living.discard(number or 0)
+            if number is None or not living:
+                self._living.pop(key, None)
+
     def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> Waiting:
         """Send a request. Raises Unavailable when the spawner has gone."""
-        waiting, number = Waiting(), next(self._numbers)
+        waiting, number = Waiting(str(request["key"])), next(self._numbers)
         text = json.dumps({**request, "number": number}).encode()
         with self._lock:
             if self.lost:
                 raise Unavailable("the process that starts commands was killed")
             self._waiting[number] = waiting
+            if descriptors:
+                self._living.setdefault(waiting.key, set()).add(number)
         try:
             with self._sending:
                 socket.send_fds(self._socket, [struct.pack("!I", len(text))], list(descriptors))
@@ -154,8 +170,12 @@ class Line:
 
     def stop(self, key: str, grace: timedelta) -> None:
         """Return once nothing of the key is left; at once when the spawner has gone, which takes its commands with it."""
+        with self._lock:
+            if key not in self._living:
+                return
         with suppress(Unavailable):
             self.ask({"do": "stop", "key": key, "grace": max(0.0, grace.total_seconds())}).last.wait()
+            self._forget(key)
 
     def close(self) -> None:
         with suppress(OSError):
@@ -184,6 +204,11 @@ class Spawner:
         line = self._line
         if line is not None:
             line.stop(key, grace)
+
+    def warm_up(self) -> None:
+        """Have a spawner process ready; it first kills what earlier ones left on this machine."""
+        with suppress(Unavailable, OSError, subprocess.SubprocessError):
+            self._living()
 
     @property
     def pid(self) -> int:

@@ -181,6 +181,8 @@ class Spawner:
     # --- ending
 
     def reap(self) -> None:
+        """Take the ends of children, and tell those of commands; `clean` when the command has left nothing behind."""
+        ended: list[tuple[Command, int]] = []
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -190,9 +192,15 @@ class Spawner:
                 break
             command = self.commands.get(pid)
             if command is not None:
-                code = os.waitstatus_to_exitcode(status)
                 command.ended = True
-                self.tell({"number": command.number, "exit": code if code >= 0 else 128 - code})
+                ended.append((command, os.waitstatus_to_exitcode(status)))
+        if ended:
+            living = {self.key_of(child) for child in children(os.getpid())}
+            for command, code in ended:
+                clean = command.key not in living and "" not in living
+                if clean:
+                    del self.commands[command.pid]
+                self.tell({"number": command.number, "exit": code if code >= 0 else 128 - code, "clean": clean})
 
     def stop(self, key: str, grace: float, number: int) -> None:
         deadline = time.monotonic() + grace

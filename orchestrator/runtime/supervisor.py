@@ -30,6 +30,7 @@ class Supervisor(Worker):
         self._reporter.close(LAST_WORDS)
         self._spawner.close()
         self._crew.close()
+        self._tidying.close()
 
     def reap(self, live_keys: Set[str]) -> Sequence[str]:
         """Remove what is labelled for this installation and belongs to no live job key; the names of what was removed.

@@ -27,6 +27,7 @@ from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.spawner import Spawner
 
 MOST_REMEMBERED = 10_000  # stops of runs that have not come (yet)
+MOST_TIDYING = 32  # ended runs whose leavings are removed at once
 LAST_WORDS = 5.0  # seconds for what is unsaid when a worker closes
 
 
@@ -57,6 +58,7 @@ class Worker:
         self.name, self.group, self.slots = name, group, slots
         self._reporter, self._spawner = Reporter(send), Spawner()
         self._node = Node(base, frozenset(docker_allow))
+        self._tidying = Crew(MOST_TIDYING, "tidy")
         self._place = Place(
             name=name,
             installation=installation,
@@ -68,6 +70,7 @@ class Worker:
             default_runner=default_runner,
             engine_answers=engine_answers,
             log_limit=log_limit,
+            apart=self._tidying.do,
         )
         self._crew = Crew(self._threads(), "run")
         self._lock = threading.Lock()
@@ -80,8 +83,9 @@ class Worker:
         return self.slots
 
     def _prepare(self) -> None:
-        """Runs of a worker end with it: nothing that an earlier one left is of use."""
+        """Runs of a worker end with it: nothing that an earlier one left is of use. The spawner, once up, kills its processes."""
         self._node.remove_working_dirs()
+        threading.Thread(target=self._spawner.warm_up, name="warm-up", daemon=True).start()
 
     # --- what the executor calls
 
@@ -132,6 +136,7 @@ class Worker:
         self._reporter.close(LAST_WORDS)
         self._spawner.close()
         self._crew.close()
+        self._tidying.close()
         self._node.remove_working_dirs()
 
     # --- dispatches
