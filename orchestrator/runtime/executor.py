@@ -11,22 +11,16 @@ import base64
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from orchestrator.engine.admission import Waiting
-from orchestrator.engine.endings import OUTPUTS
 from orchestrator.engine.events import (
     Decision,
     Evaluate,
-    Evaluated,
     Event,
     KillAsked,
     Run,
     RunLost,
-    RunRefused,
-    RunStopped,
     Say,
     SetTimer,
     Started,
@@ -38,35 +32,27 @@ from orchestrator.engine.reconcile import reconcile
 from orchestrator.engine.step import step
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Fenced, OrchestratorError, StoreUnavailable, Unavailable
-from orchestrator.lang.expressions import NeedsServices, Renderer
-from orchestrator.lang.outputs import resolve_outputs
+from orchestrator.lang.expressions import Renderer
 from orchestrator.model.dispatch import Stop
-from orchestrator.model.execution import Cause, Execution, Placement, TaskRun, Where
-from orchestrator.model.flow import Fallback, Flow
-from orchestrator.model.log import Level, LogLine
+from orchestrator.model.execution import Cause, Execution, TaskRun
+from orchestrator.model.flow import Flow
 from orchestrator.model.run_token import RunTokens
-from orchestrator.model.state import State
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
+from orchestrator.runtime.evaluating import Evaluating
 from orchestrator.runtime.flow_cache import FlowCache
+from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.places import Places
+from orchestrator.runtime.placing import Placing, command_id
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.watching import Watchers
 from orchestrator.settings import Settings
-from orchestrator.store.port import Command, StateStore
+from orchestrator.store.port import StateStore
 
 T = TypeVar("T")
 MOST_PER_TURN = 500  # inbox items; bounds how long a turn, and so an answer, may take
 LOOK_EVERY = 0.5  # seconds between looks at the cluster
-
-
-@dataclass
-class Live:
-    """An unfinished execution in memory; `saved` is its version in the store."""
-
-    view: ExecutionView
-    saved: int
 
 
 class Executor:
@@ -84,8 +70,7 @@ class Executor:
     ) -> None:
         self.store, self.cluster, self.settings, self.new_id, self.clock = store, cluster, settings, new_id, clock
         self.flows = FlowCache(store)
-        self.renderer = Renderer()  # without services: what needs them is rendered on a thread
-        self.head_renderer = head_renderer or self.renderer
+        self.head_renderer = head_renderer or Renderer()
         self.places, self.watchers = Places(), Watchers()
         self.timers = Timers(self._ring, clock)
         installation = store.installation()
@@ -95,8 +80,8 @@ class Executor:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._tasks_apart: set[asyncio.Task[None]] = set()
-        self._fresh: set[str] = set()  # commands first written in this turn
+        self.placing = Placing(places=self.places, cluster=cluster, dispatcher=self.dispatcher, live=self.live, amend=self.amend)
+        self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 
     # --- life
@@ -150,11 +135,11 @@ class Executor:
             elif command.kind == "run" and (run.id, run.lease) in held.get(command.target, ()):
                 self.places.take(run.id, command.target, run.execution_id)
             elif command.kind == "run" and not command.target:
-                self._queue(turn, live, run)
+                self.placing.queue(turn, live, run)
             elif command.kind == "run":
                 lost.append((live, RunLost(run.id, run.lease, Cause.WORKER_LOST)))
             elif command.kind == "stop":
-                self._stop(turn, live, StopRun(run.id, run.lease, Cause(body["cause"])))
+                self.placing.stop(turn, live, StopRun(run.id, run.lease, Cause(body["cause"])))
         for live, event in lost:
             self.step(turn, live, event)
         for live in list(self.live.values()):
@@ -206,7 +191,7 @@ class Executor:
             except Exception as err:  # a bug must fail the one who asked, never the loop
                 if not future.done():
                     future.set_exception(OrchestratorError(f"internal error: {type(err).__name__}: {err}"))
-        self._admit(turn)
+        self.placing.admit(turn)
         try:
             self._commit(turn)
         except (Fenced, StoreUnavailable) as err:
@@ -276,7 +261,7 @@ class Executor:
         turn.add(live.view.execution.id, decision)
         for run in decision.runs:
             if run.state.current.ended:
-                self._let_go(turn, run)
+                self.placing.let_go_of(turn, run)
         commands.extend(decision.commands)
 
     def amend(self, turn: Turn, live: Live, run: TaskRun) -> None:
@@ -288,139 +273,21 @@ class Executor:
     def _obey(self, turn: Turn, live: Live, command: object) -> Event | None:
         match command:
             case Evaluate():
-                return self._evaluate(live, command)
+                return self._evaluating.evaluate(live, command)
             case Run(run=run):
-                return self._queue(turn, live, run)
+                return self.placing.queue(turn, live, run)
             case StopRun():
-                return self._stop(turn, live, command)
+                return self.placing.stop(turn, live, command)
             case SetTimer(kind=kind, at=at, task_run_id=run_id):
                 self.timers.set(at, live.view.execution.id, (kind, run_id))
             case Say(level=level, message=message, task_run_id=run_id):
-                self.say(turn, live, level, message, run_id)
+                say(turn, live, level, message, run_id)
         return None
-
-    def _evaluate(self, live: Live, command: Evaluate) -> Event | None:
-        run = live.view.run(command.task_run_id) if command.task_run_id is not None else None
-        context = self.dispatcher.head_context(live.view, run, command.templates)
-        try:
-            return Evaluated(command.task_run_id, command.question, self._answers(self.renderer, live, command, context))
-        except NeedsServices:
-            self._tasks_apart.add(task := asyncio.create_task(self._evaluate_apart(live, command, context)))
-            task.add_done_callback(self._tasks_apart.discard)
-            return None
-        except OrchestratorError as err:
-            return Evaluated(command.task_run_id, command.question, error=str(err))
-
-    def _answers(self, renderer: Renderer, live: Live, command: Evaluate, context: dict[str, Any]) -> dict[str, Any]:
-        """The templates rendered; of a flow's outputs, read as the types they declare. Raises OrchestratorError."""
-        rendered = {name: renderer.render_any(template, context) for name, template in command.templates.items()}
-        return resolve_outputs(live.view.flow, rendered, seal=self.dispatcher.seal) if command.question == OUTPUTS else rendered
-
-    async def _evaluate_apart(self, live: Live, command: Evaluate, context: dict[str, Any]) -> None:
-        try:
-            answers = await asyncio.to_thread(self._answers, self.head_renderer, live, command, context)
-            event = Evaluated(command.task_run_id, command.question, answers)
-        except OrchestratorError as err:
-            event = Evaluated(command.task_run_id, command.question, error=str(err))
-        self.post(lambda turn: self.step(turn, live, event))
-
-    def say(self, turn: Turn, live: Live, level: Level, message: str, task_run_id: str | None = None) -> None:
-        """A log line of the engine's own."""
-        execution = live.view.execution
-        run = live.view.run(task_run_id) if task_run_id is not None else None
-        turn.logs.append(
-            LogLine(
-                namespace=execution.namespace,
-                flow_id=execution.flow_id,
-                execution_id=execution.id,
-                task_id=run.task_id if run else None,
-                task_run_id=task_run_id,
-                attempt_number=max(0, len(run.attempts) - 1) if run else None,
-                timestamp=turn.now,
-                level=level,
-                message=message,
-            )
-        )
-        turn.touched[execution.id] = None
-
-    # --- placing
-
-    def _queue(self, turn: Turn, live: Live, run: TaskRun) -> Event | None:
-        spec = live.view.spec(run)
-        placement = self.dispatcher.placement(live.view, run, spec)
-        if placement.group not in self.places.groups():
-            refused = self._without_worker(turn, live, run, placement)
-            if refused is not None:
-                return refused
-            if placement.fallback == Fallback.IGNORE:
-                placement = placement.model_copy(update={"group": "", "passed_over": (f"no worker in group '{placement.group}'",)})
-        self.amend(turn, live, run.model_copy(update={"placement": placement}))
-        turn.commands[_run_id(run)] = Command(
-            id=_run_id(run), execution_id=run.execution_id, kind="run", target="", body={"task_run_id": run.id, "lease": run.lease}, created=turn.now
-        )
-        self._fresh.add(_run_id(run))
-        self.places.wait(
-            placement.group,
-            Waiting(run.id, run.execution_id, run.namespace, live.view.execution.state.start),
-            supervised=placement.where is Where.SUPERVISOR,
-        )
-        return None
-
-    def _without_worker(self, turn: Turn, live: Live, run: TaskRun, placement: Placement) -> Event | None:
-        told = f"No workers are available for worker group '{placement.group}'"
-        match Fallback(placement.fallback):
-            case Fallback.FAIL:
-                return RunRefused(run.id, State.FAILED, Cause.NO_WORKER, told)
-            case Fallback.CANCEL:
-                return RunRefused(run.id, State.CANCELLED, Cause.NO_WORKER, told)
-            case Fallback.WAIT if placement.group:
-                self.say(turn, live, Level.INFO, f"{told}: waiting for one to join", run.id)
-        return None
-
-    def _admit(self, turn: Turn) -> None:
-        for waiting, worker, supervised in self.places.admit():
-            live = self.live.get(waiting.execution_id)
-            run = live.view.run(waiting.task_run_id) if live is not None else None
-            if live is None or run is None or run.state.current.ended:
-                self.places.release(waiting.task_run_id)
-                continue
-            place = worker
-            if supervised:
-                place = self.cluster.supervisor_of(worker)
-                self.places.take(run.id, place, run.execution_id)
-            if _run_id(run) not in self._fresh:
-                turn.answered[_run_id(run)] = None  # the row without a target goes first, then this one comes
-            turn.commands[_run_id(run)] = Command(
-                id=_run_id(run), execution_id=run.execution_id, kind="run", target=place, body={"task_run_id": run.id, "lease": run.lease}, created=turn.now
-            )
-            turn.sends.append((place, self.dispatcher.dispatch(live.view, run, live.view.spec(run), turn.now)))
-        self._fresh.clear()
-
-    def _stop(self, turn: Turn, live: Live, command: StopRun) -> Event | None:
-        if self.places.withdraw(command.task_run_id):
-            turn.answer(f"run:{command.task_run_id}:{command.lease}")
-            return RunStopped(command.task_run_id, command.lease)
-        place = self.places.place_of(command.task_run_id)
-        if place is None:
-            return RunStopped(command.task_run_id, command.lease)
-        stop_id = f"stop:{command.task_run_id}:{command.lease}"
-        body = {"task_run_id": command.task_run_id, "lease": command.lease, "cause": command.cause.value}
-        turn.commands[stop_id] = Command(id=stop_id, execution_id=live.view.execution.id, kind="stop", target=place, body=body, created=turn.now)
-        turn.stops.append((place, Stop(task_run_id=command.task_run_id, execution_id=live.view.execution.id, lease=command.lease, cause=command.cause)))
-        return None
-
-    def let_go(self, turn: Turn, task_run_id: str, lease: int) -> None:
-        """Nothing of this dispatch is out any more: free its slot, forget its commands."""
-        self.places.withdraw(task_run_id)
-        self.places.release(task_run_id)
-        turn.answer(f"run:{task_run_id}:{lease}")
-        turn.answer(f"stop:{task_run_id}:{lease}")
-
-    def _let_go(self, turn: Turn, run: TaskRun) -> None:
-        if run.lease and (self.places.holds(run.id)):
-            self.let_go(turn, run.id, run.lease)
 
     # --- the world outside
+
+    def _answered(self, live: Live, event: Event) -> None:
+        self.post(lambda turn: self.step(turn, live, event))
 
     def _ring(self, execution_id: str, what: object) -> None:
         kind, run_id = what if isinstance(what, tuple) else (what, None)
@@ -444,7 +311,7 @@ class Executor:
             live = self.live.get(execution_id)
             run = live.view.run(run_id) if live is not None else None
             if live is not None and run is not None:
-                turn.answer(_run_id(run))
+                turn.answer(command_id(run))
                 turn.answer(f"stop:{run.id}:{run.lease}")
                 self.step(turn, live, RunLost(run.id, run.lease, Cause.WORKER_LOST))
 
@@ -460,7 +327,3 @@ class Executor:
                 continue
             if self.places.queued():
                 self.post(lambda turn: None)  # a turn admits what has found room
-
-
-def _run_id(run: TaskRun) -> str:
-    return f"run:{run.id}:{run.lease}"

@@ -8,7 +8,8 @@ from orchestrator.engine.events import RunEnded, RunReceived
 from orchestrator.model.dispatch import REPORTS, JobPrepared, Outcome, PhaseReached, Received, Report, Said
 from orchestrator.model.execution import Phase, TaskRun
 from orchestrator.model.log import LogLine, Metric
-from orchestrator.runtime.executor import Executor, Live
+from orchestrator.runtime.executor import Executor
+from orchestrator.runtime.live import Live
 from orchestrator.runtime.turn import Turn
 
 
@@ -41,7 +42,7 @@ class Reports:
             case Said():
                 self._said(turn, run, report)
             case Outcome():
-                self._executor.let_go(turn, run.id, run.lease)
+                self._executor.placing.let_go(turn, run.id, run.lease)
                 self._executor.step(turn, live, RunEnded(report))
 
     def _said(self, turn: Turn, run: TaskRun, said: Said) -> None:

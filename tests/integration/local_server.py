@@ -152,6 +152,15 @@ class LocalServer:
     def kill(self, word: str) -> None:
         self.process(word).send_signal(signal.SIGKILL)
 
+    def kill_worker(self) -> None:
+        """SIGKILL to the default worker, whose title is the task it began last."""
+        mark = self.mark()
+        assert mark is not None
+        others = ("ray::ExecutorActor", "ray::ApiActor", "ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::IDLE", "ray::SupervisorActor")
+        found = [p for p in ray_processes.marked(mark) if _title(p).startswith("ray::") and not _title(p).startswith(others)]
+        assert len(found) == 1, [_title(p)[:60] for p in found]
+        found[0].send_signal(signal.SIGKILL)
+
 
 def _title(process: psutil.Process) -> str:
     try:

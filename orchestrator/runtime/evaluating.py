@@ -1,0 +1,49 @@
+"""Renders what decisions hang on: at once where that needs nothing but variables, on a thread where it reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.engine.endings import OUTPUTS
+from orchestrator.engine.events import Evaluate, Evaluated, Event
+from orchestrator.errors import OrchestratorError
+from orchestrator.lang.expressions import NeedsServices, Renderer
+from orchestrator.lang.outputs import resolve_outputs
+from orchestrator.runtime.dispatching import Dispatcher
+from orchestrator.runtime.live import Live
+
+
+class Evaluating:
+    """`rich` has services and may block; what it finds is told through `answered`."""
+
+    def __init__(self, *, dispatcher: Dispatcher, rich: Renderer, answered: Callable[[Live, Event], None]) -> None:
+        self._dispatcher, self._plain, self._rich, self._answered = dispatcher, Renderer(), rich, answered
+        self._apart: set[asyncio.Task[None]] = set()
+
+    def evaluate(self, live: Live, command: Evaluate) -> Event | None:
+        """The answer; None when it needs services and comes later through `answered`."""
+        run = live.view.run(command.task_run_id) if command.task_run_id is not None else None
+        context = self._dispatcher.head_context(live.view, run, command.templates)
+        try:
+            return Evaluated(command.task_run_id, command.question, self._answers(self._plain, live, command, context))
+        except NeedsServices:
+            self._apart.add(task := asyncio.create_task(self._on_a_thread(live, command, context)))
+            task.add_done_callback(self._apart.discard)
+            return None
+        except OrchestratorError as err:
+            return Evaluated(command.task_run_id, command.question, error=str(err))
+
+    def _answers(self, renderer: Renderer, live: Live, command: Evaluate, context: dict[str, Any]) -> dict[str, Any]:
+        """The templates rendered; of a flow's outputs, read as the types they declare. Raises OrchestratorError."""
+        rendered = {name: renderer.render_any(template, context) for name, template in command.templates.items()}
+        return resolve_outputs(live.view.flow, rendered, seal=self._dispatcher.seal) if command.question == OUTPUTS else rendered
+
+    async def _on_a_thread(self, live: Live, command: Evaluate, context: dict[str, Any]) -> None:
+        try:
+            answers = await asyncio.to_thread(self._answers, self._rich, live, command, context)
+            event = Evaluated(command.task_run_id, command.question, answers)
+        except OrchestratorError as err:
+            event = Evaluated(command.task_run_id, command.question, error=str(err))
+        self._answered(live, event)
