@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Request, Response
 
 from orchestrator.errors import NotFound, Refused
+from orchestrator.lang.expressions import Renderer
+from orchestrator.lang.inputs import validate_each
 from orchestrator.model.execution import Execution
 from orchestrator.model.flow import Flow
 from orchestrator.model.new_ids import new_id
@@ -17,6 +19,7 @@ from orchestrator.server import answers, filters, segments, shapes
 from orchestrator.server.asked import Asked
 from orchestrator.server.bodies import json_body
 from orchestrator.server.forms import Form, Upload, read_form
+from orchestrator.server.lookups import Lookups
 from orchestrator.server.parts import Parts, parts_of, slowly
 from orchestrator.server.problems import BadArgument, BadBody
 from orchestrator.server.routes.flows import found_flow, names
@@ -131,6 +134,20 @@ async def create(request: Request, namespace: str, flow_id: str) -> Response:
             parts.blobs.remove(file.blob)
         raise
     return answers.stored(with_url(parts, namespace, flow_id, text))
+
+
+@words.post("/{namespace}/{flow_id:flow}/validate", response_model=None)
+async def validate(request: Request, namespace: str, flow_id: str) -> Response:
+    """What the inputs of a form would be, and what is wrong with each; nothing is started."""
+    parts, revision = parts_of(request), Asked(request).number("revision")
+    flow = found_flow(parts, namespace, flow_id, revision).flow
+    inputs, files = await given(request, parts, namespace, flow_id, revision=revision)
+    for file in files.values():
+        parts.blobs.remove(file.blob)
+    variables = {"flow": {"id": flow.id, "namespace": flow.namespace, "revision": flow.revision}, "vars": dict(flow.variables)}
+    names = {name: file.name for name, file in files.items()}
+    found = await slowly(lambda: validate_each(flow, inputs, names, renderer=Renderer(Lookups(parts)), variables=variables))
+    return answers.made({"id": flow.id, "namespace": flow.namespace, "inputs": found})
 
 
 async def _wanted(request: Request, asked: Asked, parts: Parts, namespace: str, flow_id: str) -> CreateExecution:

@@ -146,3 +146,14 @@ async def test_a_flow_named_like_an_action_starts_over_the_long_path_only(api: h
     for name in ("pauses", "kill-all", "state.x"):
         await api.post("/api/v1/flows", content=FLOW.replace("hello", name), headers=YAML)
         assert (await api.post(f"/api/v1/executions/io.acme/{name}")).json()["flowId"] == name
+
+
+async def test_inputs_are_tried_without_starting_anything(api: httpx.AsyncClient, open_site: Site) -> None:
+    await api.post("/api/v1/flows", content=FLOW.replace("- {id: name", "- {id: count, type: INT}\n  - {id: name"), headers=YAML)
+    tried = await api.post("/api/v1/executions/io.acme/hello/validate", files={"count": (None, "many"), "doc": ("d", b"x")})
+    found = {state["input"]["id"]: state for state in tried.json()["inputs"]}
+    assert (found["name"]["value"], found["name"]["errors"]) == ("you", [])
+    assert "count" in found["count"]["errors"][0]["message"]
+    assert blobs_of(open_site) == []
+    assert (await api.get("/api/v1/executions/search")).json()["total"] == 0
+    assert (await api.post("/api/v1/executions/io.acme/none/validate")).status_code == 404
