@@ -16,7 +16,7 @@ import pytest
 from orchestrator.sdk import Job, JobExit, JobLost, JobRejected, RunnerUnavailable, TaskRunner
 from orchestrator.sdk.fakes import FakeTools
 from orchestrator.sdk.testing import NOW, SOON, Heard, RunnerContract, Waiting, another, until
-from orchestrator_plugins.docker.runner import Docker
+from orchestrator_plugins.docker.runner import Docker, opened
 
 IMAGE = "test/busybox"
 Finish = Callable[[Job], tuple[JobExit, Heard]]
@@ -208,6 +208,15 @@ class TestDocker(RunnerContract):
         assert engine("ps", "-q", "--filter", f"name={mine.key}").strip()
         for handle in handles:
             runner.remove(handle)
+
+    def test_waiting_for_an_end_is_bounded(self, runner: TaskRunner, tools: FakeTools, job: MakeJob) -> None:
+        made = job("sleep 600")
+        handle = runner.start(made, runner.prepare(made), tools)
+        with opened(str(handle.details["host"])) as one:
+            assert one.wait(made.key, 0.2) is False
+            runner.stop(handle, NOW)
+            assert one.wait(made.key, SOON) is True
+        runner.remove(handle)
 
     def test_short_jobs_never_lose_their_last_line(self, tools: FakeTools, job: MakeJob) -> None:
         lost = []

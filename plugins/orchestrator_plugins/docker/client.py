@@ -125,7 +125,7 @@ class Engine:
             self._api._raise_for_status(answer)
             try:
                 yield from answer.iter_content(None)
-            except requests.exceptions.ChunkedEncodingError:
+            except (requests.exceptions.ChunkedEncodingError, requests.ConnectionError):
                 return  # the stream was cut; the caller looks whether the container has ended
             finally:
                 answer.close()

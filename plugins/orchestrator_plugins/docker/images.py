@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from itertools import chain, repeat
+from collections.abc import Callable
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from orchestrator.sdk import JobRejected, JobTools, PhaseName
@@ -35,21 +36,43 @@ def _pulled(engine: Engine, properties: DockerProperties, image: str, tools: Job
     from orchestrator_plugins.docker.client import PullFailed
 
     login = registry_login(properties, image)
-    for pause in chain(PAUSES, repeat(None)):
+    for pause in (*PAUSES, None):
         try:
-            engine.pull(image, login, tools.cancelled)
-            return None if tools.cancelled() else engine.image_user(image)
+            if not _unless_cancelled(lambda: engine.pull(image, login, tools.cancelled), tools):
+                return None
+            return engine.image_user(image)
         except PullFailed as err:
             if err.lasting or pause is None:
                 remedy = "check its name and tag, the registry's login (`credentials`), and that the engine reaches the registry"
                 raise JobRejected(f"image `{image}` not found: it is not on the engine and cannot be pulled ({err}); {remedy}") from err
-            _rest(pause, tools)
-            if tools.cancelled():
+            if not _rested(pause, tools):
                 return None
-    raise AssertionError("unreachable")
+    return None
 
 
-def _rest(seconds: float, tools: JobTools) -> None:
+def _unless_cancelled(work: Callable[[], None], tools: JobTools) -> bool:
+    """Do it on a thread of its own: a registry that does not answer must not hold up a kill. Whether it was done."""
+    over, failed = Event(), list[BaseException]()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as err:
+            failed.append(err)
+        over.set()
+
+    Thread(target=run, name="pull", daemon=True).start()
+    while not over.wait(LOOK):
+        if tools.cancelled():
+            return False
+    if failed:
+        raise failed[0]
+    return not tools.cancelled()
+
+
+def _rested(seconds: float, tools: JobTools) -> bool:
+    """Wait; whether the job is still wanted then."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and not tools.cancelled():
         time.sleep(LOOK)
+    return not tools.cancelled()

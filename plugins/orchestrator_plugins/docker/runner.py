@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from orchestrator.sdk import BadSettings, Job, JobExit, JobHandle, JobLost, JobRejected, JobTools, LogSink, PhaseName, RunnerUnavailable, TaskRunner
 from orchestrator.sdk.globs import fixed_part, matches
 from orchestrator_plugins.docker.archive import Owner, packed, unpack
+from orchestrator_plugins.docker.following import followed
 from orchestrator_plugins.docker.images import ensure_image
-from orchestrator_plugins.docker.logs import Reading
 from orchestrator_plugins.docker.properties import DockerProperties
 from orchestrator_plugins.docker.shape import PREFIX, check_powers, container_config, labels_of_job
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 SOCKETS = ("/var/run/docker.sock", "/dind/docker.sock")
 ROOT = "/orchestrator"  # the folder in a container below which working directories stand
-LOOK = 5.0  # seconds to wait for an end when a log has ended
 KILLED = 137
 
 
@@ -141,7 +141,7 @@ class Docker(DockerProperties, TaskRunner):
                 return JobExit(code=KILLED, reason="stopped before it was started")
             if not self.wait_:
                 return JobExit(code=0, details={"containerId": known["Id"]})
-            return _followed(engine, str(known["Id"]), logs)
+        return followed(lambda: opened(_host_of(handle)), str(known["Id"]), logs)
 
     def collect(self, job: Job, handle: JobHandle) -> None:
         if self.file_handling_strategy == "MOUNT" or not self.wait_:
@@ -156,8 +156,9 @@ class Docker(DockerProperties, TaskRunner):
                     unpack(chunks, beside, Path(job.working_dir), lambda name: any(matches(pattern, name) for pattern in patterns))
 
     def stop(self, handle: JobHandle, grace: timedelta) -> None:
+        """The task's own `killGracePeriod` says how long, and by default not at all; `grace` is for runners without one."""
         with opened(_host_of(handle)) as engine:
-            engine.stop(str(handle.details.get("id") or handle.details["container"]), round(min(grace, self.kill_grace_period).total_seconds()))
+            engine.stop(str(handle.details.get("id") or handle.details["container"]), math.ceil(self.kill_grace_period.total_seconds()))
 
     def remove(self, handle: JobHandle) -> None:
         if not handle.details.get("keep"):
@@ -183,23 +184,6 @@ def _known(handle: JobHandle, container: str) -> JobHandle:
 
 def _host_of(handle: JobHandle) -> str:
     return str(handle.details["host"])
-
-
-def _followed(engine: Engine, container: str, logs: LogSink) -> JobExit:
-    """Follow the log until the container has ended, then read its end once more: the engine may lose a last line."""
-    reading = Reading(logs)
-    while True:
-        reading.take(engine.log(container, follow=True, since=reading.since))
-        if engine.wait(container, LOOK):
-            break
-    reading.take(engine.log(container, follow=False, since=reading.since))
-    reading.end()
-    ended = engine.inspect(container)
-    if ended is None:
-        raise JobLost(f"container {container[:12]} was removed by someone else before its end was known")
-    state = ended["State"]
-    reason = "the container ran out of memory (OOM)" if state.get("OOMKilled") else state.get("Error") or None
-    return JobExit(code=int(state["ExitCode"]), oom_killed=bool(state.get("OOMKilled")), reason=reason, details={"containerId": container})
 
 
 def _outermost(parts: Iterator[str]) -> list[str]:

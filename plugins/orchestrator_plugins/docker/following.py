@@ -1,0 +1,50 @@
+"""Watching a container to its end, over an engine that may be restarted meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from orchestrator.sdk import JobExit, JobLost, LogSink, RunnerUnavailable
+from orchestrator_plugins.docker.logs import Reading
+
+if TYPE_CHECKING:
+    from orchestrator_plugins.docker.client import Engine
+
+LOOK = 5.0  # seconds to wait for an end when a log has ended
+PATIENCE = 120.0  # seconds that an engine may be away
+PAUSE = 0.5  # seconds before it is asked again
+
+
+def followed(opened: Callable[[], AbstractContextManager[Engine]], container: str, logs: LogSink) -> JobExit:
+    """Pass on every line of a container until it has ended. Raises JobLost, and RunnerUnavailable when the engine stays away."""
+    reading = Reading(logs)
+    answered = time.monotonic()
+    while True:
+        try:
+            with opened() as engine:
+                answered = time.monotonic()
+                if (ended := _until_cut(engine, container, reading)) is not None:
+                    return ended
+            answered = time.monotonic()
+        except RunnerUnavailable:
+            if time.monotonic() - answered > PATIENCE:
+                raise
+            time.sleep(PAUSE)
+
+
+def _until_cut(engine: Engine, container: str, reading: Reading) -> JobExit | None:
+    """Follow the log; at the end of the container read the log's end once more: the engine may lose a last line."""
+    reading.take(engine.log(container, follow=True, since=reading.since))
+    if not engine.wait(container, LOOK):
+        return None
+    reading.take(engine.log(container, follow=False, since=reading.since))
+    ended = engine.inspect(container)
+    if ended is None:
+        raise JobLost(f"container {container[:12]} was removed by someone else before its end was known")
+    reading.end()
+    state = ended["State"]
+    reason = "the container ran out of memory (OOM)" if state.get("OOMKilled") else state.get("Error") or None
+    return JobExit(code=int(state["ExitCode"]), oom_killed=bool(state.get("OOMKilled")), reason=reason, details={"containerId": container})
