@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.engine.events import RunEnded, RunReceived
+from orchestrator.engine.events import RunEnded, RunLost, RunReceived
 from orchestrator.model.dispatch import REPORTS, JobPrepared, Outcome, PhaseReached, Received, Report, Said
-from orchestrator.model.execution import Phase, TaskRun
+from orchestrator.model.execution import Cause, Phase, TaskRun
 from orchestrator.model.log import LogLine, Metric
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.live import Live
@@ -41,6 +41,9 @@ class Reports:
                 self._executor.amend(turn, live, run.model_copy(update={"job": handle}))
             case Said():
                 self._said(turn, run, report)
+            case Outcome(cause=Cause.WORKER_SHUTDOWN):  # handed back: it was not the work that failed
+                self._executor.placing.let_go(turn, run.id, run.lease)
+                self._executor.step(turn, live, RunLost(run.id, run.lease, Cause.WORKER_SHUTDOWN))
             case Outcome():
                 self._executor.placing.let_go(turn, run.id, run.lease)
                 self._executor.step(turn, live, RunEnded(report))
