@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,11 +27,11 @@ class Settings(Frozen):
 
     data: str = ".orchestrator"
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int = Field(8080, ge=0, le=65535)
     api_token: str | None = Field(None, repr=False)
     database: str | None = Field(None, repr=False)  # default: SQLite in `data`
     encryption_secret_key: str | None = Field(None, repr=False)  # base64 of 32 bytes
-    slots: int | None = None  # of the default worker; default 8 x CPUs
+    slots: int | None = Field(None, ge=1)  # of the default worker; default 8 x CPUs
     default_runner: Literal["auto", "docker", "process"] = "auto"
     docker_allow: tuple[str, ...] = ()
     globals: Mapping[str, Json] = Field(default_factory=dict)
@@ -69,18 +70,30 @@ class Settings(Frozen):
 def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
     """The settings in force. `flags` that are None were not given. Raises BadSettings naming the source of a bad value."""
     environ = os.environ if environ is None else environ
-    values: dict[str, Any] = _from_file(file or Path(environ.get(PREFIX + "CONFIG", "orchestrator.yaml")), given=file is not None or PREFIX + "CONFIG" in environ)
-    values.update(_from_environ(environ))
-    values.update({name: value for name, value in (flags or {}).items() if value is not None})
+    path = file or Path(environ.get(PREFIX + "CONFIG") or "orchestrator.yaml")
+    in_file = _from_file(path, given=file is not None or bool(environ.get(PREFIX + "CONFIG")))
+    in_environ = _from_environ(environ)
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
-        found = Settings.model_validate(values)
+        found = Settings.model_validate({**in_file, **in_environ, **given})
     except ValidationError as err:
-        first = err.errors()[0]
-        raise BadSettings(f"setting `{'.'.join(str(p) for p in first['loc'])}`: {first['msg']}") from err
+        raise BadSettings(_bad_value(err, str(path), in_environ, given)) from err
     found.encryption_key()
+    if found.database and found.database.startswith("sqlite") and not found.database.partition(":///")[2].startswith("/"):
+        raise BadSettings(f"{PREFIX}DATABASE must name its file from the root, as sqlite:////srv/orchestrator.db: the executor runs in another folder")
     if found.host not in LOOPBACK and not found.api_token:
         raise BadSettings(f"host {found.host} can be reached by others: set {PREFIX}API_TOKEN first, or bind 127.0.0.1")
     return found
+
+
+def _bad_value(err: ValidationError, file: str, in_environ: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Where the first bad value was set and what it must be; never the value itself, which may be a secret."""
+    first = err.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0])
+    flag, variable = f"--{name.replace('_', '-')}", PREFIX + name.upper()
+    source = flag if name in given else variable if name in in_environ else f"{file}: `{'.'.join(str(part) for part in first['loc'])}`"
+    told = first["msg"].replace("Input should", "must", 1)
+    return f"{source} {told if told != first['msg'] else f'is wrong: {told}'}"
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -92,7 +105,10 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     for name in ("globals", "envs", "secrets"):
         values.pop(name, None)
     values["envs"] = {
-        key[len(prefix) :].lower(): value for prefix in ENV_PREFIXES for key, value in environ.items() if key.startswith(prefix) and "TOKEN" not in key and "PASSWORD" not in key
+        key[len(prefix) :].lower(): value
+        for prefix in ENV_PREFIXES
+        for key, value in environ.items()
+        if key.startswith(prefix) and "TOKEN" not in key and "PASSWORD" not in key
     }
     values["secrets"] = {key[len("SECRET_") :]: value for key, value in environ.items() if key.startswith("SECRET_")}
     return values
@@ -101,29 +117,41 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
 def _from_file(path: Path, *, given: bool) -> dict[str, Any]:
     if not path.exists():
         if given:
-            raise BadSettings(f"no configuration file at {path}")
+            raise BadSettings(f"no configuration file at {path}: make it, or unset {PREFIX}CONFIG")
         return {}
-    from orchestrator.lang.source import plain_yaml  # yaml lives in lang; this is read once, at start
-
-    document = plain_yaml(path.read_text())
-    if not isinstance(document, Mapping):
-        raise BadSettings(f"{path}: a map of settings is expected")
-    known = set(Settings.model_fields)
+    document = _document(path)
     flat = {str(key).replace("-", "_"): value for key, value in document.items()}
     variables = flat.pop("variables", None) or {}
     if isinstance(variables, Mapping) and "globals" in variables:
         flat["globals"] = variables["globals"]
-    unknown = sorted(set(flat) - known)
+    unknown = sorted(set(flat) - set(Settings.model_fields))
     if unknown:
-        raise BadSettings(f"{path}: unknown setting `{unknown[0]}`")
+        near = get_close_matches(unknown[0], Settings.model_fields, 1)
+        raise BadSettings(f"{path}: unknown setting `{unknown[0]}`" + (f"; did you mean `{near[0]}`?" if near else ""))
     return flat
 
 
+def _document(path: Path) -> Mapping[str, Any]:
+    from orchestrator.lang.source import plain_yaml  # yaml lives in lang; this is read once, at start
+
+    try:
+        document = plain_yaml(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise BadSettings(f"{path} cannot be read ({err.strerror}): make it a file that this user may read") from err
+    except (BadSettings, UnicodeDecodeError) as err:
+        raise BadSettings(f"{path} is not YAML that can be read: {err}") from err
+    if not isinstance(document, Mapping):
+        raise BadSettings(f"{path}: a map of settings is expected, such as `port: 8080`")
+    return document
+
+
 def save(settings: Settings, path: Path) -> None:
-    """Write the settings where the actors of this installation read them, mode 0600."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
+    """Write the settings where the actors of this installation read them, mode 0600. Whole or not at all: an actor may come back at any moment."""
+    aside = path.with_name(path.name + ".new")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(settings.model_dump_json())
+    aside.replace(path)
 
 
 def saved(path: Path) -> Settings:

@@ -14,7 +14,25 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 HELP = {"help_option_names": ["-h", "--help"]}
 
 # Typer reads these variables itself: loading `settings` and the models behind it would cost every command its time.
-Server = Annotated[str | None, typer.Option("--server", envvar="ORCHESTRATOR_SERVER", metavar="URL", help=f"The server's address; default {DEFAULT_SERVER}.")]
+# ORCHESTRATOR_PORT is where `server local` of this environment listens: who has set it means that server.
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        envvar=["ORCHESTRATOR_SERVER", "ORCHESTRATOR_PORT"],
+        show_envvar=False,
+        metavar="URL",
+        callback=lambda given: f"http://127.0.0.1:{given}" if given and given.isdecimal() else given,
+        help=f"The server's address; default {DEFAULT_SERVER}. Variables: ORCHESTRATOR_SERVER, or ORCHESTRATOR_PORT on this machine.",
+    ),
+]
+OwnServer = Annotated[
+    str | None,
+    typer.Option(
+        "--server", envvar="ORCHESTRATOR_SERVER", metavar="URL", help=f"The server's address; default {DEFAULT_SERVER}, started when it is not there."
+    ),
+]
+OwnPort = Annotated[str | None, typer.Option(hidden=True, envvar="ORCHESTRATOR_PORT")]
 Token = Annotated[
     str | None,
     typer.Option(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import FlowInvalid, Refused
+from orchestrator.errors import FlowInvalid, InputInvalid, Refused
 
 if TYPE_CHECKING:
     from orchestrator.lang.diagnostics import Diagnostic
@@ -31,6 +32,42 @@ def found_here(source: str, file: str) -> Sequence[Diagnostic]:
 
     found: Sequence[Diagnostic] = tuple(check(source, file)[1])
     return found
+
+
+def refuse_inputs(source: str, file: str, given: Mapping[str, str], files: Mapping[str, Path]) -> None:
+    """Refuse inputs that can be seen to be wrong or missing without a server: then no flow is saved for a run that cannot start.
+
+    What rests on the server (defaults, conditions, choices by expression) is left to it. Raises InputInvalid.
+    """
+    if not re.search(r"\binputs\b", source):
+        return  # spares a flow without inputs the loading of the language
+    from orchestrator.lang.check import check
+    from orchestrator.lang.inputs import resolve_declared
+
+    flow, _ = check(source, file)
+    if flow is None:
+        return  # told when it is saved
+    sure = [one for one in flow.inputs if not (one.raw.get("dependsOn") or one.raw.get("expression") or (one.has_defaults and not given.get(one.id)))]
+    uploaded = {name: f"kestra:///{path.name}" for name, path in files.items()}
+    try:
+        resolve_declared(sure, given, uploaded, renderer=_Unrendered(), variables={}, seal=lambda text: None)
+    except InputInvalid as err:
+        raise InputInvalid(f"{flow.namespace}.{flow.id} was not started: {with_help(str(err))}") from err
+
+
+def with_help(message: str) -> str:
+    """What is wrong with an input, and how inputs are given where one is missing."""
+    return message + ("\n  help: give it with -i KEY=VALUE, or --input-file KEY=PATH for a file" if "missing required input" in message else "")
+
+
+class _Unrendered:
+    """Templates are the server's to render."""
+
+    def render_typed(self, template: str, context: Mapping[str, Any]) -> Any:
+        return template
+
+    def render_any(self, value: Any, context: Mapping[str, Any]) -> Any:
+        return value
 
 
 def as_text(found: Sequence[Diagnostic], source: str, file: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import HELP, AsJson, Examples, Server, Token, commands
+from orchestrator.cli.options import HELP, AsJson, Examples, OwnPort, OwnServer, Token, commands
 from orchestrator.cli.speech import ASKED_WRONGLY, RUN_FAILED, SUCCESS, fail, hint, put, put_json, say
 from orchestrator.errors import FlowInvalid, Refused
 
@@ -36,8 +36,9 @@ def run(
         bool, typer.Option("--detach", help="Start it and return at once. In a Ray job: follow it, but leave it going when the job is stopped.")
     ] = False,
     as_json: AsJson = False,
-    server: Server = None,
+    server: OwnServer = None,
     token: Token = None,
+    own_port: OwnPort = None,
     job: Annotated[str | None, typer.Option(hidden=True, envvar="RAY_JOB_CONFIG_JSON_ENV_VAR")] = None,
 ) -> None:
     """Run a flow and follow it: a live tree of its tasks, their logs, and its outputs at the end.
@@ -45,7 +46,7 @@ def run(
     Exits with 0 when the run succeeded, 1 when it failed or was killed, 2 when the flow or an input is wrong, 3 when
     no server answers. Where this machine has no server yet, one is started.
     """
-    from orchestrator.cli.problems import read_source
+    from orchestrator.cli.problems import read_source, refuse_inputs
     from orchestrator.cli.session import Start
     from orchestrator.cli.sessions import open_session
     from orchestrator.cli.stopping import Stopping
@@ -53,7 +54,8 @@ def run(
     in_job = server is None and job is not None
     given = Start(pairs(inputs, "-i"), _files(input_files), tuple(pairs(labels, "--label").items()))
     source = read_source(file)
-    session = open_session(server, token, in_job=in_job, source=source, file=file)
+    refuse_inputs(source, file, given.inputs, given.files)  # before the flow is saved, and before a server is started for it
+    session = open_session(server, token, in_job=in_job, source=source, file=file, own_port=own_port)
     try:
         flow = _saved(session, source, file)
         with Stopping(detach=detach) as stopping:
@@ -79,8 +81,9 @@ def _started(session: Session, flow: FlowRef, given: Start) -> Json:
     try:
         return session.start(flow, given)
     except Refused as err:
-        text = f"error[{err.code}]: {flow.namespace}.{flow.id} was not started: {err}"
-        fail(text + ("\n  help: give it with -i KEY=VALUE, or --input-file KEY=PATH for a file" if "missing required input" in text else ""), ASKED_WRONGLY)
+        from orchestrator.cli.problems import with_help
+
+        fail(f"error[{err.code}]: {flow.namespace}.{flow.id} was not started: {with_help(str(err))}", ASKED_WRONGLY)
 
 
 def _followed(session: Session, execution: Json, stopping: Stopping, *, as_json: bool) -> int:

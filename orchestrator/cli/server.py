@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
-from orchestrator.errors import NotAllowed, OrchestratorError, Refused, ServerUnreachable, Unavailable
+from orchestrator.errors import BadSettings, OrchestratorError
 
 app = typer.Typer(name="server", help="Start a server or join a machine to one.", no_args_is_help=True)
 
@@ -16,14 +17,11 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _run(work: Any) -> None:
-    """Do it; a known error is one line and the exit code of who must act."""
+def _run(work: Callable[[], None]) -> None:
+    """Do it; a known error is one line and exit code 2: whoever started it must change something, here or on the machine."""
     try:
         work()
-    except (ServerUnreachable, Unavailable) as err:
-        _say(f"error[{err.code}]: {err}")
-        raise typer.Exit(2 if not isinstance(err, ServerUnreachable) else 3) from err
-    except (Refused, NotAllowed, OrchestratorError) as err:
+    except OrchestratorError as err:
         _say(f"error[{err.code}]: {err}")
         raise typer.Exit(2) from err
 
@@ -66,7 +64,7 @@ def worker(
     worker_group: Annotated[str, typer.Option("--worker-group", help="The group's key.")],
     server: Annotated[str | None, typer.Option(help="The server's URL. Default ORCHESTRATOR_SERVER or http://127.0.0.1:8080.")] = None,
     api_token: Annotated[str | None, typer.Option(help="The server's token. Default ORCHESTRATOR_API_TOKEN.")] = None,
-    slots: Annotated[int | None, typer.Option("--slots", "-t", "--thread", help="What it runs at once. Default 8 per CPU.")] = None,
+    slots: Annotated[int | None, typer.Option("--slots", "-t", "--thread", min=1, help="What it runs at once. Default 8 per CPU.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="key=value, repeatable.")] = None,
 ) -> None:
     """Join this machine to a server as a worker of a group, in the foreground."""
@@ -76,7 +74,7 @@ def worker(
         from orchestrator import settings
         from orchestrator.runtime.joining import Joined, checked_group
 
-        labels = dict(one.partition("=")[::2] for one in label or [])
+        labels = dict(_label(one) for one in label or [])
         url = server or settings.environ().get("ORCHESTRATOR_SERVER") or "http://127.0.0.1:8080"
         token = api_token or settings.environ().get("ORCHESTRATOR_API_TOKEN")
         Joined(server=url, api_token=token, group=checked_group(worker_group), slots=slots, labels=labels, say=_say).run()
@@ -84,9 +82,16 @@ def worker(
     _run(work)
 
 
-@app.command()
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise BadSettings(f"--label takes KEY=VALUE, not `{text}`")
+    return key, value
+
+
+@app.command(epilog="Example: orchestrator server stop --data ./.orchestrator")
 def stop(data: Data = None) -> None:
-    """Stop the local server of a data folder."""
+    """Stop the local server of a data folder, with every process it started."""
 
     def work() -> None:
         from orchestrator import settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.cli.client import Client
@@ -14,17 +15,31 @@ from orchestrator.cli.session import Session
 from orchestrator.cli.speech import ASKED_WRONGLY, fail, say
 
 
-def open_session(server: str | None, token: str | None, *, in_job: bool, source: str, file: str) -> Session:
-    """The session for a run. Only where a server must be started first is the flow looked at here, to refuse a bad one at once."""
+def open_session(server: str | None, token: str | None, *, in_job: bool, source: str, file: str, own_port: str | None = None) -> Session:
+    """The session for a run. Only where a server must be started first is the flow looked at here, to refuse a bad one at once.
+
+    `own_port` is where a server of this environment listens, when it is set. Raises BadSettings when the settings of a server to be started are wrong.
+    """
     if in_job:
         from orchestrator.runtime.job_session import open_session as in_cluster
 
         joined: Session = in_cluster()
         return joined
-    if server is None and not _answers(DEFAULT_SERVER):
-        _refuse_bad(source, file)
-        server = _start_server()
-    return HttpSession(Client(server or DEFAULT_SERVER, token))
+    if server is None:
+        server = _own_address(own_port)
+        if not _answers(server):
+            _refuse_bad(source, file)
+            server = _start_server(server)
+    return HttpSession(Client(server, token))
+
+
+def _own_address(port: str | None) -> str:
+    """Where a server that was started with the settings in force here listens."""
+    if port is None and not Path("orchestrator.yaml").exists():
+        return DEFAULT_SERVER  # known without loading settings and the models behind them
+    from orchestrator import settings
+
+    return settings.load().url
 
 
 def _answers(url: str) -> bool:
@@ -45,9 +60,9 @@ def _refuse_bad(source: str, file: str) -> None:
         fail(as_text(found, source, file), ASKED_WRONGLY)
 
 
-def _start_server() -> str:
+def _start_server(address: str) -> str:
     """A server for this folder; says at once what takes so long."""
-    say(f"no server at {DEFAULT_SERVER}: starting Ray and a server in ./.orchestrator (takes 5-15 s)")
+    say(f"no server at {address}: starting Ray and a server in ./.orchestrator (takes 5-15 s)")
     if not sys.stderr.isatty():
         return _ensured(say)
     from rich.console import Console

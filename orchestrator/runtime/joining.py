@@ -13,6 +13,8 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from orchestrator import settings as configuration
 from orchestrator.errors import BadSettings, NotAllowed, Refused, ServerUnreachable, Unavailable
 from orchestrator.model.worker import resource_of
 from orchestrator.runtime import ray_processes
-from orchestrator.runtime.ray_processes import Node
+from orchestrator.runtime.ray_processes import GivenUp, Node
 
 Say = Callable[[str], None]
 SLOTS_PER_CPU = 8
@@ -40,6 +42,7 @@ class Joined:
         self._slots = slots or SLOTS_PER_CPU * (os.cpu_count() or 1)
         self._labels = labels
         self._stopping = threading.Event()
+        self._mark = ""
 
     def run(self) -> None:
         """Join and stay. Raises ServerUnreachable, NotAllowed or Refused when the first join fails."""
@@ -47,7 +50,8 @@ class Joined:
         signal.signal(signal.SIGINT, self._told_to_stop)
         told = self._ask()
         while not self._stopping.is_set():
-            self._stay(told)
+            with suppress(GivenUp):
+                self._stay(told)
             if self._stopping.is_set():
                 return
             self._say("The cluster went away: waiting for it to come back")
@@ -58,11 +62,11 @@ class Joined:
 
     def _told_to_stop(self, number: int, frame: object) -> None:
         if self._stopping.is_set():
+            ray_processes.end(self._mark, within=0.0)
             os._exit(143)
         self._stopping.set()
 
     def _ask(self) -> dict[str, Any]:
-
         request = {
             "group": self._group,
             "slots": self._slots,
@@ -83,10 +87,12 @@ class Joined:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as err:
             if err.code in (401, 403):
-                raise NotAllowed(f"{self._server} does not accept this token: give the server's with --api-token") from err
-            raise Refused(_message(err)) from err
-        except (OSError, ValueError) as err:
-            raise ServerUnreachable(f"no server answers at {self._server} ({err}): check --server") from err
+                given = "this token" if self._token else "anybody without a token"
+                raise NotAllowed(f"{self._server} does not accept {given}: give the server's with ORCHESTRATOR_API_TOKEN or --api-token") from err
+            raise Refused(_message(err, self._server)) from err
+        except (OSError, ValueError, HTTPException) as err:
+            why = getattr(err, "reason", None) or err
+            raise ServerUnreachable(f"no server answers at {self._server} ({why}): start it, or name the right address with --server") from err
 
     def _ask_again(self) -> dict[str, Any] | None:
         while not self._stopping.wait(AGAIN_AFTER):
@@ -98,7 +104,8 @@ class Joined:
 
     def _stay(self, told: dict[str, Any]) -> None:
         folder = Path(tempfile.mkdtemp(prefix="orch-worker-"))
-        node = Node(mark=ray_processes.new_mark(), address=told["address"], token_file=str(folder / "token"), temp_dir="")
+        self._mark = ray_processes.new_mark()
+        node = Node(mark=self._mark, address=told["address"], token_file=str(folder / "token"), temp_dir="")
         ray_processes.write_token(Path(node.token_file), told["ray_token"])
         try:
             self._say(f"Joining {told['address']} as a worker of group '{self._group}' with {self._slots} slots")
@@ -108,6 +115,7 @@ class Joined:
                 resources={resource_of(self._group): self._slots},
                 labels={**self._labels, "worker-group": self._group or "default", "orchestrator-node": node.mark},
                 extra={"ORCHESTRATOR_WORKER_SERVER": self._server, "ORCHESTRATOR_WORKER_FOLDER": str(folder / "work")},
+                given_up=self._stopping.is_set,
             )
             self._await_seen(node)
             raylet = ray_processes.named(ray_processes.marked(node.mark), "raylet")
@@ -137,11 +145,11 @@ class Joined:
             raise Unavailable(f"the server did not see this worker within {JOIN_LIMIT:.0f} s")
 
 
-def _message(err: urllib.error.HTTPError) -> str:
+def _message(err: urllib.error.HTTPError, server: str) -> str:
     try:
         return str(json.loads(err.read())["message"])
     except (ValueError, KeyError, TypeError):
-        return f"the server answered {err.code}"
+        return f"{server} answers {err.code}, not as an orchestrator server: name the right address with --server"
 
 
 def checked_group(key: str) -> str:

@@ -15,18 +15,23 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from orchestrator import settings as configuration
-from orchestrator.errors import BadSettings, Unavailable
+from orchestrator.errors import BadSettings, OrchestratorError, Unavailable
 from orchestrator.model.worker import DEFAULT_GROUP, resource_of
 from orchestrator.runtime import ray_processes
-from orchestrator.runtime.ray_processes import Node
+from orchestrator.runtime.ray_processes import GivenUp, Node
 from orchestrator.settings import Settings
 from orchestrator.store.opening import open_store
 
 Say = Callable[[str], None]
+LOCK, RECORD = "launcher.lock", "cluster.json"  # in the data folder: who serves it (a process id), and its Ray node
+STOP_LIMIT = 20.0  # seconds from SIGTERM to a launcher's end
 READY_LIMIT = 60.0  # seconds from Ray's start until flows can be run
 WATCH_EVERY = 0.5
 
@@ -37,20 +42,25 @@ class Launcher:
     def __init__(self, settings: Settings, say: Say) -> None:
         self._settings, self._say = settings, say
         self._data = settings.data_dir
-        self._record = self._data / "cluster.json"
+        self._record = self._data / RECORD
         self._stopping = threading.Event()
         self._node: Node | None = None
 
     def run(self) -> None:
         """Serve until told to stop (SIGTERM, SIGINT). Raises BadSettings, StoreUnavailable or Unavailable when it cannot start."""
+        signal.signal(signal.SIGTERM, self._told_to_stop)
+        signal.signal(signal.SIGINT, self._told_to_stop)
+        is_new = not self._data.exists()
+        if is_new:
+            self._refuse_taken_port()  # before anything is made
         lock = self._lock()
         try:
-            open_store(self._settings.database_url, migrate=True).close()
-            signal.signal(signal.SIGTERM, self._told_to_stop)
-            signal.signal(signal.SIGINT, self._told_to_stop)
+            self._check_store(is_new)
             while not self._stopping.is_set():
                 self._up()
                 self._watch()
+        except GivenUp:
+            return
         finally:
             self._down()
             lock.close()
@@ -59,23 +69,42 @@ class Launcher:
         self._stopping.set()
 
     def _lock(self) -> IO[str]:
+        path = self._data / LOCK
         try:
             self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = open(self._data / "launcher.lock", "a+")  # noqa: SIM115 - held for life
+            lock = open(path, "a+")  # noqa: SIM115 - held for life
         except OSError as err:
-            raise BadSettings(f"the data folder {self._data} cannot be used: {err.strerror}") from err
+            raise _unusable(self._data, err) from err
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as err:
-            raise BadSettings(f"a server already runs on {self._data}; stop it, or name another folder with --data") from err
+            lock.close()
+            raise BadSettings(f"a server already runs on {self._data}: stop it with `orchestrator server stop`, or name another folder with --data") from err
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         return lock
+
+    def _check_store(self, is_new: bool) -> None:
+        try:
+            if self._recorded() is None:
+                self._refuse_taken_port()
+            open_store(self._settings.database_url, migrate=True).close()
+        except OrchestratorError:
+            if is_new:  # as it was before
+                (self._data / LOCK).unlink(missing_ok=True)
+                with suppress(OSError):
+                    self._data.rmdir()
+            raise
 
     # --- up
 
     def _up(self) -> None:
+        node = self._adopted()
         configuration.save(self._settings, self._settings_path)
-        self._node = self._adopted() or self._started()
-        ray_processes.boot("up", self._node, configuration.environ(), str(self._settings_path), self._node.token_file, self._node.dashboard)
+        node = self._node = node or self._started()
+        arguments = (str(self._settings_path), node.token_file, node.dashboard)
+        ray_processes.boot("up", node, configuration.environ(), *arguments, given_up=self._stopping.is_set)
         self._await_ready()
 
     @property
@@ -89,21 +118,27 @@ class Launcher:
             return None
 
     def _adopted(self) -> Node | None:
-        """The cluster of an earlier launcher, when all of it still lives; otherwise what is left of it is ended."""
+        """The cluster of an earlier launcher, when all of it still lives under the same settings; otherwise what is left of it is ended."""
         node = self._recorded()
         if node is None:
             self._refuse_taken_port()
             return None
         alive = ray_processes.marked(node.mark)
-        if ray_processes.named(alive, "gcs_server") and ray_processes.named(alive, "raylet"):
+        if self._is_unchanged() and ray_processes.named(alive, "gcs_server") and ray_processes.named(alive, "raylet"):
             self._say(f"Going on with the Ray cluster at {node.address}")
             return node
         if alive:
             self._say("Ending what an earlier server left behind")
-        ray_processes.end(node.mark)
-        self._record.unlink(missing_ok=True)
+        _end(node, self._record)
         self._refuse_taken_port()
         return None
+
+    def _is_unchanged(self) -> bool:
+        """Whether the actors that run now were started with the settings in force: they read them once."""
+        try:
+            return configuration.saved(self._settings_path) == self._settings
+        except (OSError, ValueError):
+            return False
 
     def _refuse_taken_port(self) -> None:
         with socket.socket(socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET) as probe:
@@ -116,7 +151,7 @@ class Launcher:
     def _started(self) -> Node:
         self._say("Starting Ray (5 to 15 s)")
         temp = tempfile.mkdtemp(prefix="orch-")  # short: Ray's sockets lie below it, and their paths may have 107 bytes
-        node = Node(mark=ray_processes.new_mark(), token_file=str(self._data / "ray_token"), temp_dir=temp)
+        node = self._node = Node(mark=ray_processes.new_mark(), token_file=str(self._data / "ray_token"), temp_dir=temp)
         ray_processes.write_token(Path(node.token_file))
         self._keep(node)  # before the start: a launcher that dies meanwhile leaves nothing unknown
         slots = self._settings.slots or 8 * (os.cpu_count() or 1)
@@ -126,6 +161,7 @@ class Launcher:
             resources={resource_of(DEFAULT_GROUP): slots},
             labels={"worker-group": "default"},
             dashboard=self._settings.dashboard,
+            given_up=self._stopping.is_set,
         )
         self._keep(node)
         return node
@@ -148,9 +184,8 @@ class Launcher:
                 return
             self._stopping.wait(0.1)
         if not self._stopping.is_set():
-            raise Unavailable(
-                f"the server did not become ready within {READY_LIMIT:.0f} s: {reason}; logs are in {self._node.temp_dir if self._node else ''}/session_latest/logs"
-            )
+            logs = f"{self._node.temp_dir if self._node else ''}/session_latest/logs"
+            raise Unavailable(f"the server did not become ready within {READY_LIMIT:.0f} s: {reason}; logs are in {logs}")
 
     # --- watching
 
@@ -169,9 +204,18 @@ class Launcher:
         if node is None:
             return
         self._say("Stopping")
-        ray_processes.end(node.mark, within=8.0)
-        self._record.unlink(missing_ok=True)
-        shutil.rmtree(node.temp_dir, ignore_errors=True)
+        _end(node, self._record, within=8.0)
+
+
+def _unusable(folder: Path, err: OSError) -> BadSettings:
+    return BadSettings(f"the data folder {folder} cannot be used ({err.strerror}): make it writable for this user, or name another (--data, ORCHESTRATOR_DATA)")
+
+
+def _end(node: Node, record: Path, within: float = 10.0) -> None:
+    """End all processes of a node, and then forget it."""
+    ray_processes.end(node.mark, within=within)
+    record.unlink(missing_ok=True)
+    shutil.rmtree(node.temp_dir, ignore_errors=True)
 
 
 def healthy(settings: Settings) -> tuple[bool, str]:
@@ -188,62 +232,97 @@ def healthy(settings: Settings) -> tuple[bool, str]:
 def ensure_local_server(say: Say) -> str:
     """A server in the background for this folder's `.orchestrator`, as `server local` would start it; its URL once ready.
 
-    Raises Unavailable with the last words of its log.
+    Raises BadSettings when the settings forbid it, Unavailable with the last words of its log; then nothing is left running.
     """
     settings = configuration.load()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if healthy(settings)[0]:
+        return settings.url
+    process, log, before = _launched(settings)
+    try:
+        deadline = time.monotonic() + READY_LIMIT + 30
+        while time.monotonic() < deadline and (process.poll() is None or _is_served(settings.data_dir)):  # perhaps by one started at the same moment
+            if healthy(settings)[0]:
+                say(f"server ready at {settings.url} (its log: {log}; stop it with: orchestrator server stop)")
+                return settings.url
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
+    process.terminate()
+    words = log.read_bytes()[before:].decode("utf-8", "replace").strip().splitlines()
+    told = [line.partition(": ")[2] for line in words if line.startswith("error[")]
+    raise Unavailable("the local server did not start: " + (told[-1] if told else " | ".join(words[-3:])) + f"\n  help: its log is {log}")
+
+
+def _launched(settings: Settings) -> tuple[subprocess.Popen[bytes], Path, int]:
+    """`server local` in a session of its own, its log, and how long that was before."""
     log = settings.data_dir / "server.log"
-    with log.open("ab") as out:
-        command = [
-            sys.executable,
-            "-m",
-            "orchestrator.cli.main",
-            "server",
-            "local",
-            "--host",
-            settings.host,
-            "--port",
-            str(settings.port),
-            "--data",
-            str(settings.data_dir),
-        ]
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        out = log.open("ab")
+    except OSError as err:
+        raise _unusable(settings.data_dir, err) from err
+    with out:
+        place = ["--host", settings.host, "--port", str(settings.port), "--data", str(settings.data_dir)]
+        command = [sys.executable, "-m", "orchestrator.cli.main", "server", "local", *place]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)  # noqa: S603
-    deadline = time.monotonic() + READY_LIMIT + 30
-    while time.monotonic() < deadline:
-        if healthy(settings)[0]:
-            say(f"server ready at {settings.url} (its log: {log}; stop it with: orchestrator server stop)")
-            return settings.url
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    words = log.read_text(errors="replace").strip().splitlines()[-3:]
-    raise Unavailable("the local server did not start: " + " | ".join(words))
+        return process, log, out.tell()
 
 
 def stop_local_server(data: Path) -> bool:
-    """Ask the launcher of a data folder to stop, and wait for it; whether there was one."""
-    path = data / "launcher.lock"
+    """Stop the local server of a data folder with all its processes, and wait for it; whether anything of it ran.
+
+    Raises Unavailable when it does not end.
+    """
+    path = data / LOCK
     if not path.exists():
         return False
     with path.open("r+") as lock:
-        for pid in _holders(path):
-            os.kill(pid, signal.SIGTERM)
-        before = time.monotonic()
-        while time.monotonic() - before < 20:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            except OSError:
-                time.sleep(0.1)
+        asked = False
+        deadline = time.monotonic() + STOP_LIMIT
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the server on {data} (process {path.read_text()}) does not end; end that process, then ask again")
+            asked = asked or _asked_to_stop(path)
+            time.sleep(0.1)
+        return _ended_leftovers(data) or asked
+
+
+def _is_served(data: Path) -> bool:
+    try:
+        with (data / LOCK).open("r+") as lock:
+            return not _locked(lock)
+    except OSError:
+        return False
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _asked_to_stop(path: Path) -> bool:
+    """Send SIGTERM to the launcher named in the lock file. It lives: the lock is held; a number of another process is left alone."""
+    try:
+        launcher = psutil.Process(int(path.read_text()))
+        if "server" in launcher.cmdline():
+            launcher.terminate()
+            return True
+    except (ValueError, psutil.Error):
+        pass
     return False
 
 
-def _holders(path: Path) -> list[int]:
-    """The processes that hold a lock on a file, as the kernel lists them."""
-    inode = path.stat().st_ino
-    found = []
-    for line in Path("/proc/locks").read_text().splitlines():
-        parts = line.split()
-        if len(parts) > 5 and parts[1] == "FLOCK" and parts[5].split(":")[-1] == str(inode):
-            found.append(int(parts[4]))
-    return found
+def _ended_leftovers(data: Path) -> bool:
+    """End what a launcher left that was killed. The lock is ours."""
+    record = data / RECORD
+    try:
+        node = Node.model_validate_json(record.read_text())
+    except (OSError, ValueError):
+        return False
+    there = bool(ray_processes.marked(node.mark))
+    _end(node, record)
+    return there

@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -22,6 +24,14 @@ MARK = "ORCHESTRATOR_CLUSTER"
 START_LIMIT = 90.0  # seconds for `ray start`
 # What no process of Ray, and so no worker, may inherit from the one who started it.
 _PRIVATE = ("SECRET_", "ORCHESTRATOR_API_TOKEN", "ORCHESTRATOR_ENCRYPTION_SECRET_KEY", "ORCHESTRATOR_DATABASE", "RAY_JOB", "RAY_ADDRESS", "KESTRA_", "ENV_")
+
+
+class GivenUp(Unavailable):
+    """Told to stop while a node was being started."""
+
+
+def _never() -> bool:
+    return False
 
 
 class Node(Frozen):
@@ -83,8 +93,16 @@ def surroundings(node: Node, environ: Mapping[str, str], extra: Mapping[str, str
     }
 
 
-def start_head(node: Node, environ: Mapping[str, str], *, resources: Mapping[str, float], labels: Mapping[str, str], dashboard: bool) -> Node:
-    """Start a cluster's first node; returns it with its addresses. Raises Unavailable with what Ray said."""
+def start_head(
+    node: Node,
+    environ: Mapping[str, str],
+    *,
+    resources: Mapping[str, float],
+    labels: Mapping[str, str],
+    dashboard: bool,
+    given_up: Callable[[], bool] = _never,
+) -> Node:
+    """Start a cluster's first node; returns it with its addresses. Raises Unavailable with what Ray said, GivenUp when `given_up` says so meanwhile."""
     gcs, client, board = free_ports(3)
     arguments = [
         "--head",
@@ -94,43 +112,66 @@ def start_head(node: Node, environ: Mapping[str, str], *, resources: Mapping[str
         f"--include-dashboard={str(dashboard).lower()}",
     ]
     arguments += [f"--dashboard-port={board}", "--dashboard-host=127.0.0.1"]
-    _ray_start(arguments, node, environ, resources, labels, {})
+    _ray_start(arguments, surroundings(node, environ), resources, labels, given_up)
     host = _node_address(node) or "127.0.0.1"
     return node.model_copy(update={"address": f"{host}:{gcs}", "dashboard": f"127.0.0.1:{board}" if dashboard else ""})
 
 
-def start_worker(node: Node, environ: Mapping[str, str], *, resources: Mapping[str, float], labels: Mapping[str, str], extra: Mapping[str, str]) -> None:
-    """Join this machine to the cluster at `node.address`. Raises Unavailable with what Ray said."""
-    _ray_start([f"--address={node.address}"], node, environ, resources, labels, extra)
+def start_worker(
+    node: Node,
+    environ: Mapping[str, str],
+    *,
+    resources: Mapping[str, float],
+    labels: Mapping[str, str],
+    extra: Mapping[str, str],
+    given_up: Callable[[], bool] = _never,
+) -> None:
+    """Join this machine to the cluster at `node.address`. Raises as `start_head`."""
+    _ray_start([f"--address={node.address}"], surroundings(node, environ, extra), resources, labels, given_up)
 
 
 def _ray_start(
-    arguments: Sequence[str], node: Node, environ: Mapping[str, str], resources: Mapping[str, float], labels: Mapping[str, str], extra: Mapping[str, str]
+    arguments: Sequence[str], environ: Mapping[str, str], resources: Mapping[str, float], labels: Mapping[str, str], given_up: Callable[[], bool]
 ) -> None:
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments, "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--resources={json.dumps(dict(resources))}", "--labels=" + ",".join(f"{key}={value}" for key, value in labels.items())]
-    try:
-        done = subprocess.run(
-            command, env=surroundings(node, environ, extra), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_LIMIT, check=False
-        )  # noqa: S603
-    except subprocess.TimeoutExpired as err:
-        raise Unavailable(f"Ray did not start within {START_LIMIT:.0f} s") from err
-    if done.returncode != 0:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise Unavailable("Ray did not start: " + " | ".join(said[-5:]))
+    code, said = _finished(command, environ, given_up, late=f"Ray did not start within {START_LIMIT:.0f} s")
+    if code != 0:
+        raise Unavailable("Ray did not start: " + " | ".join([line for line in said.splitlines() if line.strip()][-5:]))
 
 
-def boot(verb: str, node: Node, environ: Mapping[str, str], *arguments: str) -> None:
-    """Have another process be the driver that makes (`up`) or ends (`down`) our actors. Raises Unavailable with what it said."""
+def boot(verb: str, node: Node, environ: Mapping[str, str], *arguments: str, given_up: Callable[[], bool] = _never) -> None:
+    """Have another process be the driver that makes (`up`) or ends (`down`) our actors. Raises Unavailable with what it said, or GivenUp."""
     command = [sys.executable, "-m", "orchestrator.runtime.ray_boot", verb, node.address, *arguments]
-    try:
-        done = subprocess.run(
-            command, env=surroundings(node, environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_LIMIT, check=False
-        )  # noqa: S603
-    except subprocess.TimeoutExpired as err:
-        raise Unavailable(f"the Ray cluster at {node.address} did not take our actors within {START_LIMIT:.0f} s") from err
-    if done.returncode != 0:
-        raise Unavailable(" | ".join((done.stdout + done.stderr).strip().splitlines()[-3:]))
+    late = f"the Ray cluster at {node.address} did not take our actors within {START_LIMIT:.0f} s"
+    code, said = _finished(command, surroundings(node, environ), given_up, late=late)
+    if code != 0:
+        raise Unavailable(" | ".join(said.strip().splitlines()[-3:]))
+
+
+def _finished(command: Sequence[str], environ: Mapping[str, str], given_up: Callable[[], bool], *, late: str) -> tuple[int, str]:
+    """The exit code of a program and what it said. Raises GivenUp, or Unavailable with `late`; then the program is ended, not what it started.
+
+    It gets a session of its own, so that a Ctrl-C meant for us does not reach what it leaves running, and a file to
+    write to: what it leaves running would hold a pipe open.
+    """
+    deadline = time.monotonic() + START_LIMIT
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)  # noqa: S603
+        try:
+            while process.poll() is None:
+                if given_up():
+                    raise GivenUp("told to stop")
+                if time.monotonic() > deadline:
+                    raise Unavailable(late)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        said.seek(0)
+        return process.returncode, said.read().decode("utf-8", "replace")
 
 
 def _node_address(node: Node) -> str | None:
