@@ -104,7 +104,7 @@ def test_every_route_is_asked_below() -> None:
     assert len(ROUTES) > 80
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_request_is_answered_as_our_own_fault(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     site = _site(tmp_path_factory)
