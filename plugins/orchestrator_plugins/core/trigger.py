@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Literal
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,12 +13,17 @@ from orchestrator.sdk import Duration, Json, PluginModel, Trigger
 from orchestrator_plugins.core.cron import cron_problem
 
 Condition = Mapping[str, Json]
+_OFFSET = re.compile(r"Z|(UTC|GMT|UT)?[+-]\d{1,2}(:?\d{2})?")
 
 
-@cache
-def _zones() -> frozenset[str]:
-    """Every zone's name; asking for them reads hundreds of files."""
-    return frozenset(available_timezones())
+def _is_zone(text: str) -> bool:
+    """Whether it is a zone's name or an offset from UTC."""
+    if _OFFSET.fullmatch(text):
+        return True
+    try:
+        return bool(ZoneInfo(text))
+    except (KeyError, ValueError, OSError):
+        return False
 
 
 class Backfill(PluginModel):
@@ -48,7 +53,7 @@ class Schedule(Trigger):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, zone: str | None) -> str | None:
-        if zone is not None and zone not in _zones():
+        if zone is not None and not _is_zone(zone):
             raise ValueError(f"'{zone}' is not a valid time-zone ID")
         return zone
 
