@@ -26,6 +26,8 @@ from orchestrator.runtime.services import Services
 from orchestrator.runtime.stopping import StopSignal
 from orchestrator.sdk import JobTools, LogSink, Processes, RunContext, RunInfo, RunningProcess, TaskRunner, Template, is_template, job_key
 
+LONGEST_MASKED = 4096  # characters of a text that is sealed: a whole document is no secret to look for in every line
+
 
 class Reports(Ledger, Protocol):
     """The ways in which a run speaks to the executor while it lasts."""
@@ -109,7 +111,8 @@ class Context(RunContext):
         self._parts.labels.update(labels)
 
     def seal(self, text: str) -> Json:
-        self._parts.known.add(text)
+        if len(text) <= LONGEST_MASKED:
+            self._parts.known.add(text)
         return self._parts.services.seal(text)
 
     # --- stopping

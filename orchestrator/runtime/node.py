@@ -15,7 +15,7 @@ from orchestrator import settings
 _ALLOWED = frozenset({"HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
 _ALLOWED_PREFIX = "LC_"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OOM_SCORE = "100"  # below commands, above the rest of the machine
+_OOM_SCORE = 100  # below commands, above the rest of the machine
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Node:
 
 
 def keep_from_oom_killer() -> None:
-    """Let the kernel prefer others when memory runs out, where this process may say so."""
-    with suppress(OSError):
-        Path(f"/proc/{os.getpid()}/oom_score_adj").write_text(_OOM_SCORE)
+    """Let the kernel prefer others when memory runs out, where this process may say so: all under a raylet begin at the top."""
+    score = Path("/proc/self/oom_score_adj")
+    with suppress(OSError, ValueError):
+        if int(score.read_text()) > _OOM_SCORE:
+            score.write_text(str(_OOM_SCORE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections import deque
@@ -23,6 +24,7 @@ FULL = 1000  # lines that leave without waiting
 MOST_LINES = 20_000  # waiting lines, above which whoever writes waits too
 BATCH_LINES = 5_000
 BATCH_CHARS = 4_000_000
+log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts
 
 
@@ -171,7 +173,9 @@ class Reporter:
         while not self._closed:
             try:
                 self._send(text)
-            except Exception:  # whatever it was, the batch is not known to be saved
+            except Exception as err:  # whatever it was, the batch is not known to be saved
+                if pause == LONGEST_PAUSE:
+                    log.warning("reports-not-taken waiting=%d error=%r", len(self._queue), err)
                 with self._change:
                     self._change.wait_for(lambda: self._closed, pause)
                 pause = min(LONGEST_PAUSE, pause * 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -131,8 +132,9 @@ class Worker:
         stopping = [threading.Thread(target=attempt.stop, args=(Cause.WORKER_SHUTDOWN,), daemon=True) for attempt in held]
         for thread in stopping:
             thread.start()
+        deadline = time.monotonic() + LAST_WORDS
         for thread in stopping:
-            thread.join(LAST_WORDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._reporter.close(LAST_WORDS)
         self._spawner.close()
         self._crew.close()

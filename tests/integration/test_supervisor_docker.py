@@ -1,0 +1,91 @@
+"""Containers under a real supervisor: run, killed, and adopted by the next supervisor."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from orchestrator.runtime.supervisor import Supervisor
+from tests.unit.runtime.worker_house import PATIENCE, House, dispatch
+
+pytestmark = pytest.mark.docker
+
+IMAGE = "test/busybox"
+INSTALLATION = "supervisor-test"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path / "base", kind=Supervisor, slots=0, installation=INSTALLATION)
+    yield made
+    made.until_idle()
+    made.worker.close()
+    assert containers() == []
+
+
+def containers() -> list[str]:
+    found = subprocess.run(["docker", "ps", "-aq", "--filter", f"label=kestra.io/installation={INSTALLATION}"], capture_output=True, text=True, check=True)
+    return found.stdout.split()
+
+
+def script(*commands: str) -> dict[str, object]:
+    runner = {"type": "io.kestra.plugin.scripts.runner.docker.Docker", "pullPolicy": "NEVER"}
+    return {"type": "io.kestra.plugin.scripts.shell.Commands", "taskRunner": runner, "containerImage": IMAGE, "commands": list(commands)}
+
+
+def test_a_container_runs_and_is_removed(house: House) -> None:
+    house.run(script("echo hello", "exit 4"))
+    outcome = house.executor.outcome()
+    assert (outcome["state"], outcome["cause"], outcome["outputs"]["exitCode"]) == ("FAILED", "EXIT_CODE", 4)
+    assert ("INFO", "hello") in house.executor.lines()
+    assert house.executor.of("job")[0]["handle"]["details"]["lease"] == 1
+
+
+def test_a_killed_container_is_gone_when_it_is_told(house: House) -> None:
+    house.run(script("echo begun", "sleep 300"))
+    house.executor.until(lambda: ("INFO", "begun") in house.executor.lines())
+    house.stop()
+    assert house.executor.outcome()["state"] == "KILLED"
+    assert containers() == []
+
+
+def test_a_container_outlives_its_supervisor_and_is_adopted_with_every_line_once(house: House, tmp_path: Path) -> None:
+    go = "for i in 1 2 3; do echo line $i; sleep 1; done; echo last"
+    first = tmp_path / "reports"
+    program = textwrap.dedent(
+        f"""
+        import sys
+        from pathlib import Path
+        from orchestrator.runtime.local_services import LocalServices
+        from orchestrator.runtime.supervisor import Supervisor
+        reports = open({str(first)!r}, "a", buffering=1)
+        send = lambda text: reports.write(text + chr(10))
+        place = dict(name="s", slots=0, services=lambda dispatch: LocalServices(), base=Path({str(tmp_path / "base")!r}), installation={INSTALLATION!r})
+        Supervisor(send=send, **place).run({dispatch(script(go))!r})
+        sys.stdin.read()
+        """
+    )
+    supervisor = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE)
+    deadline = time.monotonic() + PATIENCE
+    while not (first.exists() and "line 1" in first.read_text()):
+        assert time.monotonic() < deadline
+        Event().wait(0.02)
+    supervisor.kill()
+    supervisor.wait()
+    before = [report for batch in first.read_text().splitlines() for report in json.loads(batch)]
+    handle = [report for report in before if report["kind"] == "job"][-1]["handle"]
+    assert len(containers()) == 1
+    house.run(script(go), lease=2, job=handle)
+    assert house.executor.outcome()["state"] == "SUCCESS"
+    told: dict[int, str] = {}
+    for report in (*before, *house.executor.reports):
+        told.update({line["offset"]: line["message"] for line in report.get("lines", ()) if line["level"] == "INFO"})
+    assert [told[offset] for offset in sorted(told)] == ["line 1", "line 2", "line 3", "last"]
