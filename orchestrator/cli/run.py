@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.job import leave_its_modules
 from orchestrator.cli.options import HELP, AsJson, Examples, OwnPort, OwnServer, Token, commands
 from orchestrator.cli.speech import ASKED_WRONGLY, RUN_FAILED, SUCCESS, fail, hint, put, put_json, say
 from orchestrator.errors import FlowInvalid, Refused
@@ -52,6 +53,8 @@ def run(
     from orchestrator.cli.stopping import Stopping
 
     in_job = server is None and job is not None
+    if in_job:
+        leave_its_modules()
     given = Start(pairs(inputs, "-i"), _files(input_files), tuple(pairs(labels, "--label").items()))
     source = read_source(file)
     refuse_inputs(source, file, given.inputs, given.files)  # before the flow is saved, and before a server is started for it

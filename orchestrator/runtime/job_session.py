@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
+import time
+from collections.abc import Coroutine, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 from orchestrator import settings as configuration
+from orchestrator.errors import BadSettings, Conflict, Refused
 from orchestrator.model.session import ExecutionNews, FlowRef, LogNews, Start, Update
-from orchestrator.errors import BadSettings, Refused, Unavailable
-from orchestrator.runtime import ray_boot
+from orchestrator.runtime import ray_boot, standalone
 from orchestrator.runtime.client import ExecutorClient
 from orchestrator.runtime.ray_actors import EXECUTOR, call_executor
 from orchestrator.runtime.requests import CreateExecution, ExecutionAction, LogsAfter, SaveFlow, Watch
 
 STEP = 0.1  # seconds that `follow` waits before it lets its caller look round
-_OF_THE_JOB = ("RAY_JOB", "PYTHONPATH", "RAY_RUNTIME_ENV", "VIRTUAL_ENV_PROMPT")
+NEWS = 0.3  # seconds that the executor keeps a question for news; log lines are asked for as often
+_UNPACKED = "runtime_resources"  # the folder of a Ray session where jobs' working directories are unpacked
+T = TypeVar("T")
 
 
 class ClusterSession:
@@ -43,16 +45,21 @@ class ClusterSession:
     def follow(self, execution_id: str) -> Iterator[Update]:
         news, line, ended = -1, 0, False
         while not ended:
-            watched = self._loop.run_until_complete(self._client.watch(Watch(execution_id=execution_id, version=news, seconds=STEP)))
+            watched = yield from self._patiently(self._client.watch(Watch(execution_id=execution_id, version=news, seconds=NEWS)))
             news, ended = watched["version"], watched["ended"]
-            for number, entry in self._lines(execution_id, line):
-                line = number
-                yield LogNews(entry)
+            told = yield from self._patiently(self._client.logs_after(LogsAfter(execution_id=execution_id, after=line)))
+            yield from (LogNews(entry) for _, entry in told)
+            line = told[-1][0] if told else line
             yield ExecutionNews(watched["execution"]) if watched["execution"] is not None else None
 
-    def _lines(self, execution_id: str, after: int) -> list[tuple[int, dict[str, Any]]]:
-        told = self._loop.run_until_complete(self._client.logs_after(LogsAfter(execution_id=execution_id, after=after)))
-        return [(number, entry) for number, entry in told]
+    def _patiently(self, answer: Coroutine[Any, Any, T]) -> Generator[None, None, T]:
+        """The answer; until it is there None is given every tenth of a second, for signals to be heard."""
+        coming = self._loop.create_task(answer)
+        while not coming.done():
+            self._loop.run_until_complete(asyncio.wait({coming}, timeout=STEP))
+            if not coming.done():
+                yield None
+        return coming.result()
 
     def kill(self, execution_id: str) -> None:
         self._loop.run_until_complete(self._client.act(ExecutionAction(execution_id=execution_id, verb="kill")))
@@ -71,20 +78,40 @@ def open_session() -> ClusterSession:
     address = environ.get("RAY_ADDRESS") or "auto"
     ray_boot.connect(address)
     if not ray_boot.is_there(EXECUTOR):
-        _start_cleanly(environ, address)
+        try:
+            _started(environ, address)
+        except BaseException:
+            ray_boot.disconnect()
+            raise
     return ClusterSession(ExecutorClient(call_executor), address)
 
 
-def _start_cleanly(environ: Mapping[str, str], address: str) -> None:
-    """Executor and API, from a process outside this job's runtime environment: they outlive the job and its working_dir."""
-    data, database = environ.get("ORCHESTRATOR_DATA"), environ.get("ORCHESTRATOR_DATABASE")
-    if not (database or (data and os.path.isabs(data))):
-        raise BadSettings(
-            "this cluster has no executor yet, and it needs a lasting place for its store: set ORCHESTRATOR_DATA to an absolute folder "
-            "(or ORCHESTRATOR_DATABASE to a database URL) in the cluster's or the job's environment"
-        )
-    clean = {key: value for key, value in environ.items() if not key.startswith(_OF_THE_JOB)}
-    command = [sys.executable, "-m", "orchestrator.runtime.standalone", address]
-    done = subprocess.run(command, env=clean, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
-    if done.returncode != 0:
-        raise Unavailable("the executor could not be started: " + " | ".join((done.stdout + done.stderr).strip().splitlines()[-3:]))
+def _started(environ: Mapping[str, str], address: str) -> None:
+    """Executor and API, from a process outside this job's runtime environment: they outlive the job and its working_dir.
+
+    Of several jobs that come at once one starts them and the others wait for it.
+    """
+    check_lasting(environ, Path.cwd())
+    print("orchestrator: this cluster has no executor yet: starting it", file=sys.stderr, flush=True)
+    deadline = time.monotonic() + standalone.START_LIMIT
+    while not ray_boot.is_there(EXECUTOR):
+        try:
+            standalone.start(environ, address)
+        except Conflict:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(STEP)
+
+
+def check_lasting(environ: Mapping[str, str], cwd: Path) -> None:
+    """Refuse a store that would go with the job or with Ray's session. `cwd` is the job's working directory. Raises BadSettings."""
+    data = environ.get("ORCHESTRATOR_DATA")
+    remedy = "set ORCHESTRATOR_DATA to an absolute folder outside of Ray's, in the environment of the cluster or (--runtime-env-json) of the job"
+    if not data:
+        raise BadSettings(f"this cluster has no executor yet, and to start one it needs a lasting place for its store: {remedy}")
+    if not Path(data).is_absolute():
+        raise BadSettings(f"ORCHESTRATOR_DATA is `{data}`, which would lie in the passing folder of this job: {remedy}")
+    if _UNPACKED in cwd.parts:
+        session = Path(*cwd.parts[: cwd.parts.index(_UNPACKED)]).resolve()
+        if Path(data).resolve().is_relative_to(session):
+            raise BadSettings(f"ORCHESTRATOR_DATA is `{data}`, in a folder of Ray that goes with the cluster: {remedy}")

@@ -10,7 +10,9 @@ import importlib.metadata
 import json
 import logging
 import platform
+import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,32 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator import __version__
 from orchestrator.errors import OrchestratorError, Unavailable
+from orchestrator.runtime.ports import answers
 from orchestrator.runtime.ray_actors import API, EXECUTOR, NAMESPACE, ApiActor, ExecutorActor
 
-__all__ = ["API", "EXECUTOR", "NAMESPACE", "cluster_address", "connect", "disconnect", "end_actors", "is_there", "start_actors"]
+__all__ = [
+    "API",
+    "EXECUTOR",
+    "NAMESPACE",
+    "cluster_address",
+    "connect",
+    "disconnect",
+    "end_actors",
+    "is_there",
+    "join_info",
+    "settings_in_force",
+    "start_actors",
+]
 
 MANY = 10_000  # requests that an asyncio actor holds at once
+ALIVE = 45.0  # seconds for a new actor to answer: its process starts, and loads Ray and us
+GONE = 5.0  # seconds for killed actors to be gone
 
 
 def connect(address: str) -> None:
     """Join as a driver. Raises Unavailable when nothing answers there."""
+    if not answers(address):  # Ray itself would try for half a minute, and tell it in twenty lines
+        raise Unavailable(f"no Ray cluster answers at {address}; see that its head node runs and that this machine reaches it")
     try:
         ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError) as err:
@@ -61,13 +80,38 @@ def cluster_address() -> str:
     return str(ray.get_runtime_context().gcs_address)
 
 
+def settings_in_force() -> Path | None:
+    """The file of the settings that the API was made with, or None where there is no API.
+
+    Waits for one that is being made. Raises Unavailable with the cause when it cannot live.
+    """
+    try:
+        api = ray.get_actor(API, namespace=NAMESPACE)
+    except ValueError:
+        return None
+    try:
+        answer: Any = ray.get(api.settings_path.remote(), timeout=ALIVE)
+    except (RayError, TimeoutError) as err:
+        raise Unavailable(f"the API does not live on this cluster: {_cause(err)}") from err
+    return Path(str(answer))
+
+
+def _cause(err: Exception) -> str:
+    """The last line of what Ray tells in many, colours taken out."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(err)).splitlines() if line.strip()]
+    return lines[-1] if lines else type(err).__name__
+
+
 def end_actors() -> None:
-    """End every actor of ours on this cluster."""
-    for name in list_named_actors():
-        try:
-            ray.kill(ray.get_actor(name, namespace=NAMESPACE), no_restart=True)
-        except (ValueError, RayError):
-            continue
+    """End every actor of ours on this cluster, the executor first so that it makes none again, and see them gone."""
+    deadline = time.monotonic() + GONE
+    while (names := sorted(list_named_actors(), key=lambda name: name != EXECUTOR)) and time.monotonic() < deadline:
+        for name in names:
+            try:
+                ray.kill(ray.get_actor(name, namespace=NAMESPACE), no_restart=True)
+            except (ValueError, RayError):
+                continue
+        time.sleep(0.1)
 
 
 def is_there(name: str) -> bool:

@@ -22,7 +22,8 @@ async def serve_api(settings: Settings, executor: ExecutorClient, join: dict[str
 
     def join_info() -> dict[str, Any]:
         told = {key: value for key, value in join.items() if key != "token_file"}
-        return {**told, "ray_token": Path(join["token_file"]).read_text().strip(), "installation": installation.id}
+        token = Path(join["token_file"]).read_text().strip() if join["token_file"] else ""  # a cluster of somebody else's may have none
+        return {**told, "ray_token": token, "installation": installation.id}
 
     app = create_app(
         executor=executor,
