@@ -152,6 +152,14 @@ class LocalServer:
     def kill(self, word: str) -> None:
         self.process(word).send_signal(signal.SIGKILL)
 
+    def kill_raylet(self) -> None:
+        mark = self.mark()
+        assert mark is not None
+        raylet = ray_processes.named(ray_processes.marked(mark), "raylet")
+        assert raylet is not None
+        raylet.send_signal(signal.SIGKILL)
+        raylet.wait(5)
+
     def kill_worker(self) -> None:
         """SIGKILL to the default worker, whose title is the task it began last."""
         mark = self.mark()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,11 +104,10 @@ def test_the_launcher_and_the_raylet_die_and_the_same_command_goes_on(tmp_path: 
         assert server.launcher is not None
         server.launcher.kill()
         server.launcher.wait(5)
-        server.kill("raylet/raylet")
-        began = time.monotonic()
-        server.start()
-        assert time.monotonic() - began < 60
-        assert ray_processes.marked(before) == [], "what the dead server had left was ended"
+        server.kill_raylet()
+        server.start(ready=False)
+        eventually(lambda: not ray_processes.marked(before), within=20, what="what the dead server had left was ended")
+        eventually(server.healthy, within=60, what="the server is ready again")
         _check(server, ids)
         assert server.stop() == 0
         assert server.mark() is None
