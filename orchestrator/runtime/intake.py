@@ -99,8 +99,8 @@ class Intake:
         if saved.flow.disabled:
             raise Conflict("Requested Flow is disabled")
         execution_id = request.execution_id or self._executor.new_id()
-        if request.execution_id is not None and (known := self._executor.store.execution_json(execution_id)) is not None:
-            return known  # asked twice under one id: one execution
+        if execution_id in self._executor.live or (request.execution_id is not None and self._executor.store.execution(execution_id) is not None):
+            return await self._ended(execution_id) if request.wait else self._shown(execution_id)  # asked twice under one id: one execution
         files = {name: self._input_file(saved.flow, execution_id, name, given) for name, given in request.files.items()}
         inputs = self._inputs(saved.flow, request, {name: str(uri) for name, uri in files.items()}, execution_id)
         created = await self._executor.do(lambda turn: self._create(turn, saved.flow, execution_id, inputs, files, request))
@@ -150,6 +150,10 @@ class Intake:
         created = execution.model_dump_json(by_alias=True, exclude_none=True)
         self._executor.begin(turn, flow, execution)
         return created
+
+    def _shown(self, execution_id: str) -> str:
+        live = self._executor.live.get(execution_id)
+        return live.view.as_json() if live is not None else str(self._executor.store.execution_json(execution_id))
 
     async def _ended(self, execution_id: str) -> str:
         known = -1
