@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import threading
@@ -217,6 +218,21 @@ class TestDocker(RunnerContract):
             runner.stop(handle, NOW)
             assert one.wait(made.key, SOON) is True
         runner.remove(handle)
+
+    @pytest.mark.parametrize("user", ["", "1234", "user"])
+    def test_the_engine_shows_no_secret(self, tools: FakeTools, job: MakeJob, user: str) -> None:
+        secret = "s3c'ret $(x) \\ ä"
+        text = f'echo up; printf \'%s|%s|%s\' "$TOKEN" "$PLAIN" {shlex.quote(secret)}; test ! -e .script-secret; exit 7'
+        made = job(text, env={"TOKEN": secret, "PLAIN": "plain"}, secrets=(secret,))
+        runner = Docker.model_validate({"pullPolicy": "NEVER", **({"user": user} if user else {})})
+        handle, heard = runner.start(made, runner.prepare(made), tools), Heard()
+        shown = engine("inspect", made.key)
+        code = runner.wait(handle, heard).code
+        runner.remove(handle)
+        assert (code, heard.lines) == (7, [("up", False), (f"{secret}|plain|{secret}", False)])
+        assert "s3c" not in shown
+        assert "PLAIN=plain" in shown
+        assert not Path(made.working_dir, ".script-secret").exists()
 
     def test_short_jobs_never_lose_their_last_line(self, tools: FakeTools, job: MakeJob) -> None:
         lost = []

@@ -16,6 +16,7 @@ from orchestrator_plugins.docker.archive import Owner, packed, unpack
 from orchestrator_plugins.docker.following import followed
 from orchestrator_plugins.docker.images import ensure_image
 from orchestrator_plugins.docker.properties import DockerProperties
+from orchestrator_plugins.docker.secrecy import can_hide, hidden, holds_secret, kept_file
 from orchestrator_plugins.docker.shape import PREFIX, check_powers, container_config, labels_of_job
 
 if TYPE_CHECKING:
@@ -94,9 +95,11 @@ class Docker(DockerProperties, TaskRunner):
         if image_user is None or tools.cancelled():
             return handle
         tools.phase(PhaseName.PROVISIONING)
-        container = self._created(engine, job, image)
+        shown, secret = self._without_secrets(job)
+        container = self._created(engine, shown, image)
         try:
-            self._put_files(engine, container, job, Owner.of(self.user or image_user))
+            with kept_file(Path(job.working_dir), secret):
+                self._put_files(engine, container, job, Owner.of(self.user or image_user))
             if tools.cancelled():
                 engine.remove(container)
                 return handle
@@ -109,6 +112,12 @@ class Docker(DockerProperties, TaskRunner):
             raise
         tools.phase(PhaseName.RUNNING)
         return _known(handle, container)
+
+    def _without_secrets(self, job: Job) -> tuple[Job, str | None]:
+        """What may be shown, and what goes in as a file; a command that begins with no shell keeps its secrets in its environment."""
+        if self.file_handling_strategy == "VOLUME" and holds_secret(job) and can_hide(job, self.entry_point):
+            return hidden(job, self.working_dir(job.key, job.working_dir))
+        return job, None
 
     def _created(self, engine: Engine, job: Job, image: str) -> str:
         from orchestrator_plugins.docker.client import NameTaken

@@ -19,6 +19,7 @@ from orchestrator_plugins.docker.archive import Owner, packed, unpack
 from orchestrator_plugins.docker.logs import Reading, entries
 from orchestrator_plugins.docker.properties import DockerProperties, size_in_bytes
 from orchestrator_plugins.docker.runner import Docker
+from orchestrator_plugins.docker.secrecy import can_hide, hidden, holds_secret
 from orchestrator_plugins.docker.shape import check_powers, container_config, labels_of_job, registry_login
 
 JOB = Job(key="acme-flow-0123", argv=("sh", "-c", "x"), working_dir="/data/w", image="i", env={"A": "1"}, labels={"namespace": "acme", "test.run": "t"})
@@ -245,3 +246,19 @@ def test_nothing_is_unpacked_outside_the_folder(tmp_path: Path) -> None:
 def test_only_what_is_wanted_is_unpacked(tmp_path: Path) -> None:
     unpack(tar_of(("d/a", FILE, b"1"), ("d/b", FILE, b"2")), PurePosixPath("x"), tmp_path, lambda name: name == "x/d/b")
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == ["x/d/b"]
+
+
+def test_secrets_are_hidden_only_where_a_shell_can_take_them_from_a_file() -> None:
+    job = JOB.model_copy(update={"env": {"A": "has s3cret inside", "B": "none", "odd.name": "s3cret"}, "secrets": ("s3cret", "")})
+    assert holds_secret(job)
+    assert not holds_secret(JOB)
+    assert [can_hide(job.model_copy(update={"argv": argv}), ("",)) for argv in (("sh", "-c", "x"), ("/bin/bash", "-c", "x"), ("python", "x"), ())] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not can_hide(job, ("/entry",))
+    shown, text = hidden(job, "/orchestrator/key")
+    assert shown.env == {"B": "none", "odd.name": "s3cret"}  # no shell can set the second
+    assert text == "export A='has s3cret inside'\nset -- sh -c x\n"
