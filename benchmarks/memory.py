@@ -8,27 +8,30 @@ from pathlib import Path
 MARK = "ORCHESTRATOR_CLUSTER="  # in the environment of every process of a server's cluster
 
 
-def by_title() -> dict[str, float]:
-    """MiB of each Ray actor and service of servers on this machine, by the title of its process."""
+def by_title(mark: str = "") -> dict[str, float]:
+    """MiB of each Ray actor and service of servers on this machine, by the title of its process; `mark` means one cluster only."""
     found: dict[str, float] = {}
-    for title, mib in _processes():
+    for title, mib in _processes((MARK + mark).encode()):
         found[title] = found.get(title, 0.0) + mib
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _processes() -> Iterator[tuple[str, float]]:
+def _processes(mark: bytes) -> Iterator[tuple[str, float]]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if MARK.encode() in (folder / "environ").read_bytes():
+            if mark in (folder / "environ").read_bytes():
                 yield _title(folder), _pss_mib(folder)
-        except (OSError, ValueError):
+        except (OSError, ValueError, IndexError):
             continue  # it has ended, or is another user's
 
 
 def _title(folder: Path) -> str:
-    words = (folder / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace").split()
-    first = words[0] if words else "?"
-    return " ".join(words)[:60] if first.startswith("ray::") else Path(first).name
+    """What a process calls itself: a Ray actor's title, a Python program's file, or the program."""
+    words = [word.decode(errors="replace") for word in (folder / "cmdline").read_bytes().split(b"\0") if word]
+    if words[0].startswith("ray::"):
+        return words[0].strip()[:60]
+    script = next((word for word in words[1:] if word.endswith(".py")), None) if "python" in Path(words[0]).name else None
+    return Path(script or words[0]).name
 
 
 def _pss_mib(folder: Path) -> float:

@@ -43,17 +43,20 @@ class Api:
 
     def _call(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> Json:
         headers = {**self._headers, **({"Content-Type": kind} if kind else {})}
-        connection = self._connection()
         try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-        except (http.client.HTTPException, OSError):
-            self._mine.connection = None  # the next call begins with a new one
-            raise
+            answer, content = self._answer(method, path, body, headers)
+        except (http.client.RemoteDisconnected, ConnectionError):  # the server closes a connection that rested for some seconds
+            self._mine.connection = None
+            answer, content = self._answer(method, path, body, headers)
         if answer.status >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status} {content[:300]!r}")
         return json.loads(content) if content else {}
+
+    def _answer(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = self._connection()
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer, answer.read()
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._mine, "connection", None)

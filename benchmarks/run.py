@@ -9,6 +9,7 @@ ratio to bare Ray in the same run. `--record` adds the table to benchmarks/RESUL
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -33,7 +34,7 @@ def main() -> int:
     """1 when a workload could not be run; a mark that is missed is shown, not judged."""
     options = _options()
     figures: dict[str, tuple[Figures, Figures]] = {}
-    with _server(options) as api, bare_ray() as bare:
+    with _server(options) as (api, mark), bare_ray() as bare:
         for source in sources(options.items):
             api.save(source)
         for _ in range(5):
@@ -45,7 +46,7 @@ def main() -> int:
                 figures[name][1].extend(bare(name, options.items))
                 figures[name][0].extend(measure(api, name, options.items))
             print(_row(name, *figures[name]), flush=True)
-        held = memory.by_title()
+        held = memory.by_title(mark)
     print(_memory_text(held))
     if options.record:
         _record(figures, held, options.items)
@@ -67,12 +68,13 @@ def _options() -> argparse.Namespace:
 
 
 @contextmanager
-def _server(options: argparse.Namespace) -> Iterator[Api]:
+def _server(options: argparse.Namespace) -> Iterator[tuple[Api, str]]:
+    """The server to measure, and the mark of its processes (empty: every server's on this machine)."""
     if options.url:
-        yield Api(options.url, options.token)
+        yield Api(options.url, options.token), ""
         return
     with local_server() as server:
-        yield Api(server.url)
+        yield Api(server.url), json.loads((server.data / "cluster.json").read_text())["mark"]
 
 
 def _row(name: str, server: Figures, bare: Figures) -> str:
