@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -76,7 +76,8 @@ class SpawnedProcess:
 class Line:
     """One spawner process and the socket to it. Of no more use once `lost`."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Waiting] = {}
         self._lock, self._sending = threading.Lock(), threading.Lock()
@@ -110,6 +111,8 @@ class Line:
         self._ready.set()
         for waiting in left:
             waiting.lose()
+        if self.pid:
+            self._on_lost()
 
     def _heard(self, message: dict[str, Any]) -> None:
         if "ready" in message:
@@ -220,7 +223,7 @@ class Spawner:
             if self._closed:
                 raise Unavailable("this worker is closing")
             if self._line is None or self._line.lost:
-                self._line = Line()  # a new one first kills what the lost one left
+                self._line = Line(self.warm_up)  # when it is lost the next comes at once, and first kills what was left
             return self._line
 
     def close(self) -> None:

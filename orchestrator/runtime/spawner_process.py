@@ -18,11 +18,12 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 from contextlib import suppress
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_CHILD_SUBREAPER = 36
 RUN, SPAWNER = "ORCHESTRATOR_RUN", "ORCHESTRATOR_SPAWNER"
 COMMAND_OOM_SCORE = b"900"
 TICK = 0.02  # seconds between looks at what is being stopped
@@ -55,12 +56,13 @@ class Spawner:
         self.commands: dict[int, Command] = {}  # by pid; kept while anything in that session may live
         self.stopping: dict[str, Stopping] = {}
         self.mark = f"{os.stat('/proc/self/ns/pid').st_ino}-{os.getpid()}-{started(os.getpid())}"
+        self.nothing = os.open("/dev/null", os.O_RDONLY)
         self.wake = self.catch_children()
 
     def catch_children(self) -> int:
         """A descriptor that becomes readable when a child has ended."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, lambda number, frame: None)  # heard and not heeded: what is ignored, commands would ignore too
         read, write = os.pipe()
         os.set_blocking(read, False)
         os.set_blocking(write, False)
@@ -130,53 +132,25 @@ class Spawner:
 
     def start(self, request: dict[str, object]) -> None:
         stdout, stderr = self.ends.pop(0), self.ends.pop(0)
-        number, key = int(str(request["number"])), str(request["key"])
-        said, say = os.pipe()
+        number, key, argv, env = int(str(request["number"])), str(request["key"]), request["argv"], request["env"]
+        assert isinstance(argv, list)
+        assert isinstance(env, dict)
+        marked = {**env, RUN: key, SPAWNER: self.mark}
         try:
-            pid = os.fork()
+            # By vfork: nine times faster than a fork of this process, small as it is.
+            child = subprocess.Popen(argv, stdin=self.nothing, stdout=stdout, stderr=stderr, cwd=str(request["cwd"]), env=marked, start_new_session=True)  # noqa: S603
         except OSError as err:
-            self.tell({"number": number, "errno": err.errno, "where": "fork"})
+            self.tell({"number": number, "errno": err.errno or errno.EIO, "where": "cwd" if err.filename == request["cwd"] else "exec"})
+        except Exception:  # text that no program can be given
+            self.tell({"number": number, "errno": errno.EINVAL, "where": "exec"})
         else:
-            if pid == 0:
-                self.become(request, stdout, stderr, say)
-            os.close(say)
-            problem = read_all(said)
-            if problem:
-                os.waitpid(pid, 0)
-                code, where = problem.decode().split(" ", 1)
-                self.tell({"number": number, "errno": int(code), "where": where})
-            else:
-                self.commands[pid] = Command(number, key, pid)
-                self.tell({"number": number, "pid": pid})
+            child.returncode = 0  # else the module would wait for it in its own time, and take the exit code from us
+            write_quietly(f"/proc/{child.pid}/oom_score_adj", COMMAND_OOM_SCORE)
+            self.commands[child.pid] = Command(number, key, child.pid)
+            self.tell({"number": number, "pid": child.pid})
         finally:
-            for fd in (said, stdout, stderr):
-                os.close(fd)
-
-    def become(self, request: dict[str, object], stdout: int, stderr: int, say: int) -> None:
-        """In the child: turn into the command. Never returns."""
-        where = "exec"
-        try:
-            os.setsid()
-            write_quietly("/proc/self/oom_score_adj", COMMAND_OOM_SCORE)
-            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            nothing = os.open("/dev/null", os.O_RDONLY)
-            for fd, at in ((nothing, 0), (stdout, 1), (stderr, 2)):
-                os.dup2(fd, at, inheritable=True)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
-                signal.signal(number, signal.SIG_DFL)
-            where = "cwd"
-            os.chdir(str(request["cwd"]))
-            where = "exec"
-            argv, env = request["argv"], request["env"]
-            assert isinstance(argv, list)
-            assert isinstance(env, dict)
-            execute(argv, {**env, RUN: str(request["key"]), SPAWNER: self.mark})
-        except OSError as err:
-            os.write(say, f"{err.errno or errno.EIO} {where}".encode())
-        except BaseException:
-            os.write(say, f"{errno.EINVAL} {where}".encode())
-        finally:
-            os._exit(127)
+            os.close(stdout)
+            os.close(stderr)
 
     # --- ending
 
@@ -265,19 +239,6 @@ class Spawner:
             select.select([], [], [], TICK / 4)
 
 
-def execute(argv: list[str], env: dict[str, str]) -> None:
-    """Become a command, found on its own PATH. Raises OSError. (`os.execvpe` imports a module first: 1 ms in every child.)"""
-    problem = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-    folders = [""] if "/" in argv[0] else env.get("PATH", os.defpath).split(":")
-    for folder in folders:
-        try:
-            os.execve(f"{folder}/{argv[0]}" if folder else argv[0], argv, env)  # noqa: S606 - what this program is for
-        except OSError as err:
-            if err.errno not in (errno.ENOENT, errno.ENOTDIR):
-                problem = err
-    raise problem
-
-
 def sweep(mark: str) -> None:
     """Kill what spawners that are no more left behind in this pid namespace."""
     namespace = mark.split("-")[0]
@@ -344,13 +305,6 @@ def send(pids: list[int] | tuple[int, ...], number: int) -> None:
     for pid in pids:
         with suppress(OSError):
             os.kill(pid, number)
-
-
-def read_all(fd: int) -> bytes:
-    data = b""
-    while part := os.read(fd, 4096):
-        data += part
-    return data
 
 
 def write_quietly(path: str, data: bytes) -> None:
