@@ -19,6 +19,7 @@ import psutil
 
 from orchestrator.errors import Unavailable
 from orchestrator.model.values import Frozen
+from orchestrator.runtime import clean_process
 
 MARK = "ORCHESTRATOR_CLUSTER"
 START_LIMIT = 90.0  # seconds for `ray start`
@@ -142,14 +143,14 @@ def _ray_start(
 
 def boot(verb: str, node: Node, environ: Mapping[str, str], *arguments: str, given_up: Callable[[], bool] = _never) -> None:
     """Have another process be the driver that makes (`up`) or ends (`down`) our actors. Raises Unavailable with what it said, or GivenUp."""
-    command = [sys.executable, "-m", "orchestrator.runtime.ray_boot", verb, node.address, *arguments]
+    command = clean_process.command("orchestrator.runtime.ray_boot", verb, node.address, *arguments)
     late = f"the Ray cluster at {node.address} did not take our actors within {START_LIMIT:.0f} s"
-    code, said = _finished(command, surroundings(node, environ), given_up, late=late)
+    code, said = _finished(command, surroundings(node, environ), given_up, late=late, cwd=clean_process.folder())
     if code != 0:
         raise Unavailable(" | ".join(said.strip().splitlines()[-3:]))
 
 
-def _finished(command: Sequence[str], environ: Mapping[str, str], given_up: Callable[[], bool], *, late: str) -> tuple[int, str]:
+def _finished(command: Sequence[str], environ: Mapping[str, str], given_up: Callable[[], bool], *, late: str, cwd: str | None = None) -> tuple[int, str]:
     """The exit code of a program and what it said. Raises GivenUp, or Unavailable with `late`; then the program is ended, not what it started.
 
     It gets a session of its own, so that a Ctrl-C meant for us does not reach what it leaves running, and a file to
@@ -157,7 +158,7 @@ def _finished(command: Sequence[str], environ: Mapping[str, str], given_up: Call
     """
     deadline = time.monotonic() + START_LIMIT
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)  # noqa: S603
+        process = subprocess.Popen(command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=cwd, start_new_session=True)  # noqa: S603
         try:
             while process.poll() is None:
                 if given_up():
