@@ -64,7 +64,10 @@ def replaced_by(kind: str, name: str) -> str | None:
 
 
 def nearest(kind: str, name: str) -> str | None:
-    """The installed type whose name is most like `name`, or None."""
+    """The installed type whose name is most like `name`, in the form that `name` is written in, or None."""
+    short = {t.removeprefix(SHORT): t for t in types(kind) if t.startswith(SHORT)}
+    if "." in name and not name.startswith("io.") and (close := get_close_matches(name, short, 1, 0.8)):
+        return close[0]
     by_tail = {t.rsplit(".", 1)[-1].lower(): t for t in types(kind)}
     tail = get_close_matches(name.rsplit(".", 1)[-1].lower(), by_tail, 1, 0.75)
     close = get_close_matches(name, list(types(kind)), 1, 0.8)

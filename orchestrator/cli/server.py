@@ -75,8 +75,9 @@ def worker(
         from orchestrator.runtime.joining import Joined, checked_group
 
         labels = dict(_label(one) for one in label or [])
-        url = server or settings.environ().get("ORCHESTRATOR_SERVER") or "http://127.0.0.1:8080"
-        token = api_token or settings.environ().get("ORCHESTRATOR_API_TOKEN")
+        environ = settings.environ()
+        url = server or environ.get("ORCHESTRATOR_SERVER") or f"http://127.0.0.1:{environ.get('ORCHESTRATOR_PORT') or 8080}"
+        token = api_token or environ.get("ORCHESTRATOR_API_TOKEN")
         Joined(server=url, api_token=token, group=checked_group(worker_group), slots=slots, labels=labels, say=_say).run()
 
     _run(work)

@@ -62,7 +62,9 @@ def _refuse_bad(source: str, file: str) -> None:
 
 def _start_server(address: str) -> str:
     """A server for this folder; says at once what takes so long."""
-    say(f"no server at {address}: starting Ray and a server in ./.orchestrator (takes 5-15 s)")
+    from orchestrator import settings
+
+    say(f"no server at {address}: starting Ray and a server in {_shown(settings.load().data)} (takes 5-15 s)")
     if not sys.stderr.isatty():
         return _ensured(say)
     from rich.console import Console
@@ -70,6 +72,10 @@ def _start_server(address: str) -> str:
     console = Console(stderr=True, highlight=False, markup=False)
     with console.status("starting"):
         return _ensured(lambda text: console.print(text))
+
+
+def _shown(folder: str) -> str:
+    return folder if Path(folder).is_absolute() else f"./{folder}"
 
 
 def _ensured(tell: Callable[[str], None]) -> str:

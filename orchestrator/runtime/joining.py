@@ -11,6 +11,7 @@ import signal
 import tempfile
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -38,7 +39,7 @@ class Joined:
     """One machine in one group. Runs in the foreground; a cluster that goes away is joined again when it is back."""
 
     def __init__(self, *, server: str, api_token: str | None, group: str, slots: int | None, labels: Mapping[str, str], say: Say) -> None:
-        self._server, self._token, self._group, self._say = server.rstrip("/"), api_token, group, say
+        self._server, self._token, self._group, self._say = _address(server), api_token, group, say
         self._slots = slots or SLOTS_PER_CPU * (os.cpu_count() or 1)
         self._labels = labels
         self._stopping = threading.Event()
@@ -143,6 +144,13 @@ class Joined:
             waited += 0.2
         if not self._stopping.is_set():
             raise Unavailable(f"the server did not see this worker within {JOIN_LIMIT:.0f} s")
+
+
+def _address(server: str) -> str:
+    found = server.rstrip("/") if "://" in server else f"http://{server.rstrip('/')}"
+    if urllib.parse.urlsplit(found).scheme not in ("http", "https") or not urllib.parse.urlsplit(found).hostname:
+        raise BadSettings(f"`{server}` is not a server's address: write it as http://HOST:PORT")
+    return found
 
 
 def _message(err: urllib.error.HTTPError, server: str) -> str:

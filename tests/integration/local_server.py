@@ -40,17 +40,19 @@ def eventually(holds: Callable[[], Any], *, within: float, what: str) -> Any:
 class LocalServer:
     """One server on one folder; `start` and `kill` as often as a test likes."""
 
-    def __init__(self, folder: Path, *, environ: Mapping[str, str] | None = None, token: str | None = None) -> None:
+    def __init__(self, folder: Path, *, environ: Mapping[str, str] | None = None, token: str | None = None, wrap: tuple[str, ...] = ()) -> None:
+        """`wrap` is put before the command: a namespace of its own."""
         self.data, self.port, self.token = folder / "data", ray_processes.free_ports(1)[0], token
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"
         self.environ = {**_clean(), **(environ or {}), **({"ORCHESTRATOR_API_TOKEN": token} if token else {})}
+        self.wrap = wrap
         self.launcher: subprocess.Popen[bytes] | None = None
 
     def start(self, *, ready: bool = True) -> None:
         with self.log.open("ab") as out:
             self.launcher = subprocess.Popen(
-                [*ORCHESTRATOR, "server", "local", "--port", str(self.port), "--data", str(self.data)],
+                [*self.wrap, *ORCHESTRATOR, "server", "local", "--port", str(self.port), "--data", str(self.data)],
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -114,9 +116,13 @@ class LocalServer:
 
     def execute(self, flow: tuple[str, str], *, wait: bool = False, inputs: Mapping[str, str] | None = None) -> dict[str, Any]:
         boundary = uuid.uuid4().hex
-        parts = "".join(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in (inputs or {"unused": ""}).items())
+        parts = "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in (inputs or {"unused": ""}).items()
+        )
         path = f"/api/v1/executions/{flow[0]}/{flow[1]}?wait={str(wait).lower()}"
-        started: dict[str, Any] = self.call("POST", path, (parts + f"--{boundary}--\r\n").encode(), kind=f"multipart/form-data; boundary={boundary}", timeout=120)
+        started: dict[str, Any] = self.call(
+            "POST", path, (parts + f"--{boundary}--\r\n").encode(), kind=f"multipart/form-data; boundary={boundary}", timeout=120
+        )
         return started
 
     def execution(self, execution_id: str) -> dict[str, Any]:
@@ -197,7 +203,14 @@ def joined_worker(server: LocalServer, group: str, folder: Path, *, slots: int =
     """`orchestrator server worker` for a group, joined; `wrap` is put before the command (a namespace of its own)."""
     log = (folder / f"worker-{group}.log").open("ab")
     command = [*wrap, *ORCHESTRATOR, "server", "worker", f"--worker-group={group}", f"--server={server.url}", "--slots", str(slots)]
-    process = subprocess.Popen([*command, *([f"--api-token={server.token}"] if server.token else [])], env=_clean(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    process = subprocess.Popen(
+        [*command, *([f"--api-token={server.token}"] if server.token else [])],
+        env=_clean(),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
     try:
         eventually(lambda: group in _groups(server) or process.poll() is not None, within=60, what=f"a worker of {group} has joined")
         assert process.poll() is None, (folder / f"worker-{group}.log").read_text()[-2000:]
