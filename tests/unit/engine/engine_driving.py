@@ -262,7 +262,7 @@ class Driver:
         if outcome is not None:
             self.send(RunEnded(outcome))
 
-    def by_type(self, run: TaskRun) -> Outcome | None:
+    def by_type(self, run: TaskRun) -> Outcome:
         """Log succeeds, Fail fails, Return gives its `format` rendered."""
         spec = self.view.spec(run)
         if spec.type == "Fail":

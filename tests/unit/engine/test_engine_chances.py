@@ -81,26 +81,26 @@ def _flow_of(drawn: dict[str, Any]) -> Any:
     return a_flow(*named["tasks"], errors=named["errors"], **{"finally": named["finally"]})
 
 
+_FIRST: list[Event] = [Started(), KillAsked()]
+
+
 def _an_event(driven: Driver, data: st.DataObject) -> Event:
     run: TaskRun | None = data.draw(st.sampled_from([*driven.view.runs])) if driven.view.runs else None
     if run is None:
-        return data.draw(st.sampled_from([Started(), KillAsked()]))
+        return data.draw(st.sampled_from(_FIRST))
     lease = max(0, run.lease - data.draw(st.sampled_from([0, 0, 0, 1])))
     ended = [RunEnded(driven.outcome(run.model_copy(update={"lease": lease}), state)) for state in ("SUCCESS", "WARNING", "FAILED", "KILLED", "SKIPPED")]
-    return data.draw(
-        st.sampled_from(
-            [
-                Started(),
-                RunReceived(run.id, lease, "w", driven.now),
-                RunReceived(run.id, lease, "w", driven.now),
-                *ended,
-                RunLost(run.id, lease, data.draw(st.sampled_from([Cause.WORKER_LOST, Cause.WORKER_SHUTDOWN]))),
-                RunStopped(run.id, lease),
-                RunRefused(run.id, data.draw(st.sampled_from([State.FAILED, State.CANCELLED])), Cause.NO_WORKER, "none"),
-                *(TimerFired(kind, run.id) for kind in TimerKind),
-            ]
-        )
-    )
+    events: list[Event] = [
+        Started(),
+        RunReceived(run.id, lease, "w", driven.now),
+        RunReceived(run.id, lease, "w", driven.now),
+        *ended,
+        RunLost(run.id, lease, data.draw(st.sampled_from([Cause.WORKER_LOST, Cause.WORKER_SHUTDOWN]))),
+        RunStopped(run.id, lease),
+        RunRefused(run.id, data.draw(st.sampled_from([State.FAILED, State.CANCELLED])), Cause.NO_WORKER, "none"),
+        *(TimerFired(kind, run.id) for kind in TimerKind),
+    ]
+    return data.draw(st.sampled_from(events))
 
 
 def _check(driven: Driver) -> None:

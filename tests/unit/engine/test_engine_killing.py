@@ -90,7 +90,7 @@ def test_an_execution_that_waits_for_its_outputs_can_be_killed() -> None:
     driven = Driver(a_flow(log("t"), outputs=[{"id": "k", "type": "STRING", "value": "v"}])).start()
     driven.answering = False
     driven.work_one()
-    assert driven.state is State.RUNNING
+    assert driven.state.value == "RUNNING"
     driven.send(KillAsked())
     assert driven.state is State.KILLED
     assert driven.send(driven.evaluated(driven.unanswered[0])).empty
@@ -117,6 +117,6 @@ def test_every_run_of_a_wide_execution_is_waited_for() -> None:
     runs = [command.run for command in driven.waiting]
     for run in runs[:-1]:
         driven.send(RunStopped(run.id, run.lease))
-    assert driven.state is State.KILLING
+    assert driven.state.value == "KILLING"
     driven.send(RunStopped(runs[-1].id, runs[-1].lease))
     assert driven.state is State.KILLED

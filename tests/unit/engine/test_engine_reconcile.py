@@ -65,7 +65,7 @@ def test_a_kill_goes_on() -> None:
     driven = Driver(a_flow(of("Sequential", "s", log("a")))).start()
     driven.send(KillAsked())
     driven.restart()
-    assert driven.state is State.KILLING
+    assert driven.state.value == "KILLING"
     driven.send(RunStopped(driven.one("a").id, 1))
     assert driven.state is State.KILLED
 

@@ -134,6 +134,7 @@ def test_a_timer_that_rings_early_is_set_again() -> None:
     driven = _first(fail("t", retry=CONSTANT))
     driven.work_one()
     before = driven.one("t")
+    assert before.due is not None
     decision = driven.send(TimerFired(TimerKind.RETRY, before.id))
     assert (decision.runs, decision.commands) == ((), (SetTimer(TimerKind.RETRY, before.due, before.id),))
 

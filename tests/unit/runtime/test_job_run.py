@@ -254,7 +254,7 @@ def test_the_reaper_removes_jobs_and_folders_that_no_live_run_owns(house: House,
 
 
 def test_a_phase_is_reported(house: House) -> None:
-    assert PhaseName.FILES_OUT == "files_out"
+    assert PhaseName.FILES_OUT.value == "files_out"
     house.run({"type": "test.Script"})
     house.executor.outcome()
     assert [one["name"] for one in house.executor.of("phase")] == ["files_out"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model.dispatch import REPORTS, SaidLine
+from orchestrator.model.dispatch import REPORTS, Outcome, Said, SaidLine
 from orchestrator.model.log import Level
 from orchestrator.runtime.reporter import FULL, MOST_LINES, Reporter, as_json
 from tests.unit.runtime.worker_house import Executor
@@ -50,6 +50,8 @@ def test_what_is_sent_is_what_the_executor_reads(executor: Executor, reporter: R
     other.put(report("outcome", state="SUCCESS", outputs={"a": 1}))
     assert other.close(10)
     said, outcome = REPORTS.validate_json(texts[0])
+    assert isinstance(said, Said)
+    assert isinstance(outcome, Outcome)
     assert (said.lines[0].message, said.metrics[0]["name"], outcome.outputs) == ("näh", "n", {"a": 1})
 
 

@@ -52,7 +52,9 @@ class Uses(Task):
             case "more":
                 return {"value": ctx.with_variables({"extra": 1}).render_typed("{{ extra }}{{ inputs.x }}")}
             case "seal":
-                return {"sealed": ctx.seal("very secret"), "said": ctx.logger.info("very secret")}
+                sealed = ctx.seal("very secret")
+                ctx.logger.info("very secret")
+                return {"sealed": sealed}
             case "environment":
                 return dict(ctx.tools().environment())
         return {}

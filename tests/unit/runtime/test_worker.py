@@ -75,7 +75,7 @@ class Chatty(Task):
         return {}
 
 
-TASKS = {"test.Held": Held, "test.Deaf": Deaf, "test.Ends": Ends, "test.Chatty": Chatty}
+TASKS: dict[str, type[Task]] = {"test.Held": Held, "test.Deaf": Deaf, "test.Ends": Ends, "test.Chatty": Chatty}
 
 
 @pytest.fixture

@@ -49,7 +49,8 @@ class Executor:
         return [one for one in self.reports if one["kind"] == kind and (run is None or one["task_run_id"] == run)]
 
     def outcome(self, run: str = "r1") -> dict[str, Any]:
-        return self.until(lambda: self.of("outcome", run))[-1]
+        outcomes: list[dict[str, Any]] = self.until(lambda: self.of("outcome", run))
+        return outcomes[-1]
 
     def lines(self, run: str = "r1") -> list[tuple[str, str]]:
         return [(line["level"], line["message"]) for said in self.of("said", run) for line in said["lines"]]

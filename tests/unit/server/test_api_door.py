@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -23,13 +24,14 @@ async def test_a_token_guards_everything_but_health(site: Callable[..., Site]) -
     guarded = site(api_token="secret")
     basic = base64.b64encode(b"anyone:secret").decode()
     async with guarded.client() as api:
-        for wrong in (
+        wrongs: tuple[dict[str, Any], ...] = (
             {},
             {"Authorization": "Bearer other"},
             {"Authorization": "Basic !!!"},
             {"Authorization": "secret"},
             {"Authorization": "Bearer sécret".encode()},
-        ):
+        )
+        for wrong in wrongs:
             answer = await api.get("/api/v1/flows/search", headers=wrong)
             assert answer.status_code == 401
             assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 import anyio
@@ -110,7 +111,7 @@ def test_no_request_is_answered_as_our_own_fault(tmp_path_factory: pytest.TempPa
     site = _site(tmp_path_factory)
     method, template = data.draw(st.sampled_from(ROUTES))
     path = re.sub(r"\{[^}]+\}", lambda _: quote(data.draw(WORDS), safe=""), template)
-    query = data.draw(st.lists(st.tuples(st.sampled_from(NAMES) | FILTERS, VALUES), max_size=3))
+    query: Any = data.draw(st.lists(st.tuples(st.sampled_from(NAMES) | FILTERS, VALUES), max_size=3))
     execution = path.split("/")[5] if path.startswith("/api/v1/internal/runs/") else "execution1"
     headers = {"Authorization": f"Bearer {site.tokens.mint(execution, _FAR)}", "Content-Type": data.draw(KINDS)}
 
