@@ -54,6 +54,12 @@ class Places:
             del self._at[run]
         return lost
 
+    def drain(self, name: str) -> None:
+        """Send a worker nothing more: it hands back what it gets."""
+        place = self._workers.get(name)
+        if place is not None:
+            place.info = place.info.model_copy(update={"state": WorkerState.DRAINING})
+
     def groups(self) -> set[str]:
         """The groups with a live worker."""
         return {place.info.group for place in self._workers.values()}

@@ -42,6 +42,7 @@ class Reports:
             case Said():
                 self._said(turn, run, report)
             case Outcome(cause=Cause.WORKER_SHUTDOWN):  # handed back: it was not the work that failed
+                self._executor.places.drain(self._executor.places.place_of(run.id) or "")  # or it would come back at once
                 self._executor.placing.let_go(turn, run.id, run.lease)
                 self._executor.step(turn, live, RunLost(run.id, run.lease, Cause.WORKER_SHUTDOWN))
             case Outcome():
