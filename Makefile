@@ -21,8 +21,9 @@ $(STAMP): pyproject.toml
 	@echo "Preparing $(VENV) (a minute or two on a new machine)"
 	@$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --editable '.[dev]' \
+	@$(BIN)/uv pip install --quiet --system-certs --compile-bytecode --python $(BIN)/python --editable '.[dev]' \
 	  || { echo "uv could not; trying pip"; $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; }
+	@$(BIN)/python -m compileall -q orchestrator plugins  # Ray starts many processes: none should compile first
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
