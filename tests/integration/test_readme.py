@@ -103,3 +103,8 @@ def test_every_file_that_the_readme_names_is_there() -> None:
     text = (ROOT / "README.md").read_text()
     named = set(re.findall(r"\]\(([^):]+)\)", text)) | set(re.findall(r"examples/\w+\.yaml", text))
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_every_example_is_run_by_the_readme() -> None:
+    run = {word for command in COMMANDS if "run" in command.words for word in command.words}
+    assert {f"examples/{path.name}" for path in (ROOT / "examples").glob("*.yaml")} - run == set()
