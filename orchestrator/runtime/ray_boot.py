@@ -9,10 +9,14 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 import re
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,6 @@ from ray.util import list_named_actors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator import __version__
-from orchestrator import settings as configuration
 from orchestrator.errors import OrchestratorError, Unavailable
 from orchestrator.runtime.ports import answers
 from orchestrator.runtime.ray_actors import API, EXECUTOR, NAMESPACE, ApiActor, ExecutorActor
@@ -42,7 +45,7 @@ __all__ = [
 ]
 
 MANY = 10_000  # requests that an asyncio actor holds at once
-TOKEN = "that RAY_AUTH_TOKEN_PATH names the file with its token, if it has one"
+KEY = "this is its head node's address, and that RAY_AUTH_TOKEN_PATH names the file with its token, if it has one"
 ALIVE = 45.0  # seconds for a new actor to answer: its process starts, and loads Ray and us
 GONE = 5.0  # seconds for killed actors to be gone
 
@@ -51,11 +54,26 @@ def connect(address: str) -> None:
     """Join as a driver. Raises Unavailable when nothing answers there."""
     if not answers(address):  # Ray itself would try for half a minute, and tell it in twenty lines
         raise Unavailable(f"no Ray cluster answers at {address}; see that its head node runs and that this machine reaches it")
-    configuration.export({"RAY_BACKEND_LOG_LEVEL": "fatal", **{key: value for key, value in configuration.environ().items() if key == "RAY_BACKEND_LOG_LEVEL"}})
+    with tempfile.TemporaryFile() as said, _stderr_to(said.fileno()):
+        try:
+            ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+        except (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError) as err:
+            said.seek(0)
+            why = "it has another token" if b"InvalidAuthToken" in said.read() else _cause(err)
+            raise Unavailable(f"the Ray cluster at {address} does not let us in ({why}); see that {KEY}") from err
+
+
+@contextmanager
+def _stderr_to(file: int) -> Iterator[None]:
+    """Have what Ray's own libraries write to file descriptor 2 go elsewhere: they tell the same thing every second."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    os.dup2(file, 2)
     try:
-        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
-    except (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError) as err:
-        raise Unavailable(f"the Ray cluster at {address} does not let us in ({_cause(err)}); see that this is its head node's address and {TOKEN}") from err
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 def disconnect() -> None:

@@ -135,6 +135,7 @@ def _ray_start(
     arguments: Sequence[str], environ: Mapping[str, str], resources: Mapping[str, float], labels: Mapping[str, str], given_up: Callable[[], bool]
 ) -> None:
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments, "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0"]
+    command += [f"--dashboard-agent-listen-port={free_ports(1)[0]}"]  # its own default is one for the whole machine: a second node there takes no jobs
     command += [f"--resources={json.dumps(dict(resources))}", "--labels=" + ",".join(f"{key}={value}" for key, value in labels.items())]
     code, said = _finished(command, environ, given_up, late=f"Ray did not start within {START_LIMIT:.0f} s")
     if code != 0:

@@ -70,8 +70,10 @@ class Cluster:
         token_file = folder / "token"
         self.token = ray_processes.write_token(token_file)
         self._temp = tempfile.mkdtemp(prefix="orch-job-")
-        node = Node(mark=self.mark, token_file=str(token_file), temp_dir=self._temp)
-        self.node = ray_processes.start_head(node, _clean(), resources={}, labels={}, dashboard=True)
+        self.node = Node(mark=self.mark, token_file=str(token_file), temp_dir=self._temp)
+
+    def start(self) -> None:
+        self.node = ray_processes.start_head(self.node, _clean(), resources={}, labels={}, dashboard=True)
         self.jobs = JobSubmissionClient(f"http://{self.node.dashboard}", headers={"Authorization": f"Bearer {self.token}"})
         self._write_job_folder()
         eventually(self._takes_jobs, within=60, what="the cluster takes jobs, and they see their folder")
@@ -118,13 +120,6 @@ class Cluster:
         info = self.ended(job)
         return info.status.value, info.driver_exit_code, self.jobs.get_job_logs(job)
 
-    def resources(self) -> list[str]:
-        """What the nodes of the cluster declare."""
-        request = urllib.request.Request(f"http://{self.node.dashboard}/nodes?view=details", headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            told = json.loads(answer.read())
-        return [name for node in told["data"]["clients"] for name in node["raylet"]["resourcesTotal"]]
-
     # --- our actors
 
     def actors(self, kind: str) -> list[psutil.Process]:
@@ -162,13 +157,12 @@ def _clean() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    found = None
+    found = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
-        found = Cluster(tmp_path_factory.mktemp("cluster"))
+        found.start()
         yield found
     finally:
-        if found is not None:
-            found.end()
+        found.end()
 
 
 @contextmanager
@@ -237,7 +231,6 @@ def test_no_module_of_a_job_reaches_the_executor(cluster: Cluster) -> None:
 
 
 def test_the_default_worker_is_on_the_head_that_declares_no_group(cluster: Cluster) -> None:
-    assert not any(resource.startswith("worker_group") for resource in cluster.resources())
     told = cluster.call("/api/v1/workers")
     workers = told["workers"] if isinstance(told, dict) else told
     assert [worker["group"] for worker in workers] == [""]
