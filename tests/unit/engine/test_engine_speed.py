@@ -36,7 +36,7 @@ def _drive(items: int, limit: int) -> tuple[float, int]:
 @pytest.mark.parametrize("limit", [1, 0])
 def test_a_loop_takes_time_in_proportion_to_its_items(limit: int) -> None:
     few = min(_drive(1_000, limit)[0] for _ in range(3))
-    many, events = _drive(10_000, limit)
+    many, events = min(_drive(10_000, limit) for _ in range(2))
     assert many / few <= 13
     assert many / events < 400e-6, "a step, with the test's own part"
 
