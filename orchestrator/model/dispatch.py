@@ -38,6 +38,7 @@ class Dispatch(Frozen):
     job: JobHandle | None = None  # of an earlier dispatch of the same generation
     api_token: str = Field("", repr=False)  # opens this execution's files, keys and outputs over the API
     log_level: Level | None = None
+    warning: str | None = None  # what its log must begin with, of how its place was chosen
 
 
 class Stop(Frozen):

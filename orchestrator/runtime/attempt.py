@@ -132,6 +132,8 @@ class Attempt:
 
     def _done(self) -> Mapping[str, Json] | None:
         dispatch, place = self.dispatch, self._place
+        if dispatch.warning is not None:
+            self._log.warn(dispatch.warning)
         task = place.tasks.task(dispatch.spec)
         services = place.services(dispatch)
         docker = dispatch.spec.get("docker")

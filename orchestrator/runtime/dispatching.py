@@ -22,10 +22,9 @@ from orchestrator.model.values import Json, parse_duration
 from orchestrator.runtime.engines import docker_answers
 from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.lazy_values import PartialOutputs, Whole
+from orchestrator.runtime.runner_choice import DOCKER, NO_ENGINE, PROCESS
 from orchestrator.settings import Settings
 
-PROCESS = "io.kestra.plugin.core.runner.Process"
-DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
 TOKEN_LIFE = timedelta(days=7)  # a run that takes longer gets a new one with its next dispatch
 _EVERYTHING = ("*",)
 
@@ -97,7 +96,7 @@ class Dispatcher:
             return PROCESS, f"the task names worker group '{group}' and no containerImage"
         if has_image or docker_answers():
             return DOCKER, "scripts.defaultRunner is auto"
-        return PROCESS, "no Docker engine answers and the task names no containerImage"
+        return PROCESS, NO_ENGINE
 
     def dispatch(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, now: datetime) -> Dispatch:
         """All that the place needs, and nothing it does not."""
@@ -128,6 +127,7 @@ class Dispatcher:
             job=run.job,
             api_token=self._tokens.mint(run.execution_id, now + TOKEN_LIFE),
             log_level=spec.log_level,
+            warning=NO_ENGINE if placement.reason == NO_ENGINE else None,
         )
 
 

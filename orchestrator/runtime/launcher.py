@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,7 +23,7 @@ import psutil
 from orchestrator import settings as configuration
 from orchestrator.errors import BadSettings, OrchestratorError, Unavailable
 from orchestrator.model.worker import DEFAULT_GROUP, resource_of
-from orchestrator.runtime import ray_processes
+from orchestrator.runtime import clean_process, ray_processes
 from orchestrator.runtime.ray_processes import GivenUp, Node
 from orchestrator.settings import Settings
 from orchestrator.store.opening import open_store
@@ -264,7 +263,7 @@ def _launched(settings: Settings) -> tuple[subprocess.Popen[bytes], Path, int]:
         raise _unusable(settings.data_dir, err) from err
     with out:
         place = ["--host", settings.host, "--port", str(settings.port), "--data", str(settings.data_dir)]
-        command = [sys.executable, "-m", "orchestrator.cli.main", "server", "local", *place]
+        command = clean_process.command("orchestrator.cli.main", "server", "local", *place)
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)  # noqa: S603
         return process, log, out.tell()
 
@@ -278,14 +277,16 @@ def stop_local_server(data: Path) -> bool:
     if not path.exists():
         return False
     with path.open("r+") as lock:
-        asked = False
+        launcher: psutil.Process | None = None
         deadline = time.monotonic() + STOP_LIMIT
         while not _locked(lock):
             if time.monotonic() > deadline:
                 raise Unavailable(f"the server on {data} (process {path.read_text()}) does not end; end that process, then ask again")
-            asked = asked or _asked_to_stop(path)
+            launcher = launcher or _asked_to_stop(path)
             time.sleep(0.1)
-        return _ended_leftovers(data) or asked
+        if launcher is not None:
+            psutil.wait_procs([launcher], timeout=STOP_LIMIT)  # it lets go of the lock with its last breath
+        return _ended_leftovers(data) or launcher is not None
 
 
 def _is_served(data: Path) -> bool:
@@ -304,16 +305,16 @@ def _locked(lock: IO[str]) -> bool:
     return True
 
 
-def _asked_to_stop(path: Path) -> bool:
-    """Send SIGTERM to the launcher named in the lock file. It lives: the lock is held; a number of another process is left alone."""
+def _asked_to_stop(path: Path) -> psutil.Process | None:
+    """The launcher named in the lock file, sent SIGTERM. It lives, as the lock is held; a number of another process is left alone."""
     try:
         launcher = psutil.Process(int(path.read_text()))
         if "server" in launcher.cmdline():
             launcher.terminate()
-            return True
+            return launcher
     except (ValueError, psutil.Error):
         pass
-    return False
+    return None
 
 
 def _ended_leftovers(data: Path) -> bool:

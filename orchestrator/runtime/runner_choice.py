@@ -15,6 +15,7 @@ from orchestrator.sdk import TaskRunner
 
 PROCESS = "io.kestra.plugin.core.runner.Process"
 DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
+NO_ENGINE = "No Docker engine answers and the task names no containerImage: it runs as a process of its worker. Set default_runner to choose."
 
 Rule = Literal["auto", "docker", "process"]
 
@@ -28,7 +29,7 @@ def default_type(rule: Rule, *, group: str, has_image: bool, engine_answers: Cal
         return PROCESS
     if has_image or engine_answers():
         return DOCKER
-    warn("No Docker engine answers and the task names no containerImage: it runs as a process of this worker. Set default_runner to choose.")
+    warn(NO_ENGINE)
     return PROCESS
 
 

@@ -6,7 +6,6 @@ import base64
 import http.server
 import os
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import psutil
 import pytest
 
 from orchestrator.runtime import ray_processes
-from tests.integration.local_server import LocalServer, eventually
+from tests.integration.local_server import LocalServer
 from tests.integration.shell import Shell
 
 GOOD = "id: good\nnamespace: refusals\ntasks:\n  - {id: hello, type: core.log.Log, message: Hello}\n"
@@ -24,6 +23,7 @@ BAD_YAML = "id: bad_yaml\nnamespace: refusals\ntasks:\n  - {id: hello, type: cor
 UNKNOWN_TYPE = "id: unknown_type\nnamespace: refusals\ntasks:\n  - id: hello\n    type: core.log.Lag\n    message: Hello\n"
 WANTS = GOOD.replace("id: good", "id: wants") + "inputs:\n  - {id: who, type: STRING}\n  - {id: count, type: INT, defaults: 3}\n"
 TOKEN, KEY, SECRET = "the-token-of-this-test", base64.b64encode(b"a key of 32 bytes, for one test!").decode(), "a secret for one test"
+WAYS_OUT = "start the engine or mount its socket, or run the task on the worker itself with `taskRunner: {type: io.kestra.plugin.core.runner.Process}`"
 PRIVATE = (TOKEN, KEY, SECRET, base64.b64encode(SECRET.encode()).decode())
 
 
@@ -303,7 +303,7 @@ class TestWithAServer:
         said = user.type("server", "local", "--data", str(server.data), "--port", str(user.port))
         assert said.code == 2
         assert f"a server already runs on {server.data}" in said.complaint
-        assert "stop it" in said.complaint and "--data" in said.complaint
+        assert "stop it with `orchestrator server stop`, or name another folder with --data" in said.complaint
         assert server.healthy()
         assert server.mark() is not None
 
@@ -326,7 +326,7 @@ class TestWithAServer:
     def test_an_unreachable_host_is_named_with_both_ways_out(self, server: LocalServer, user: Shell) -> None:
         host = f"tcp://127.0.0.1:{user.port}"
         runner = f"taskRunner: {{type: scripts.runner.docker.Docker, host: {host!r}}}"
-        _fails_clearly(server, user, "no_host", runner, f"no Docker engine answers at {host}: start the engine or mount its socket, or run the task on the")
+        _fails_clearly(server, user, "no_host", runner, f"no Docker engine answers at {host}: {WAYS_OUT}")
 
     @pytest.mark.docker
     def test_a_missing_image_is_named_before_anything_is_created(self, server: LocalServer, user: Shell) -> None:
