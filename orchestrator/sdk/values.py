@@ -19,14 +19,19 @@ def truthy(value: Json) -> bool:
     Source: the conformance facts of `If`.
     """
     if isinstance(value, str):
-        text = value.strip().lower()
-        if text in {"", "false", "null"}:
-            return False
-        try:
-            return float(text) != 0
-        except ValueError:
-            return True
-    return bool(value)
+        text = value.strip()
+        return text not in ("", "false") and not _is_zero(text)
+    return value is not None and bool(value)
+
+
+def _is_zero(text: str) -> bool:
+    if text[0] not in "+-.0" or len(text) > 50:
+        return False
+    try:
+        return float(text) == 0
+    except ValueError:
+        return False
+
 
 
 def text_of(value: Json) -> str:

@@ -6,7 +6,6 @@ Renderer(services).render("Hello {{ inputs.name }}", {"inputs": {"name": "you"}}
 from orchestrator.lang.expressions.masking import Masker, mask
 from orchestrator.lang.expressions.references import is_template, problem_of, references, references_of
 from orchestrator.lang.expressions.renderer import Renderer
-from orchestrator.lang.expressions.truth import truthy
 from orchestrator.lang.expressions.typed import with_types
 from orchestrator.lang.functions.faults import NeedsServices, Undefined
 from orchestrator.lang.functions.printing import plain, to_json, to_text
@@ -29,6 +28,5 @@ __all__ = [
     "references_of",
     "to_json",
     "to_text",
-    "truthy",
     "with_types",
 ]

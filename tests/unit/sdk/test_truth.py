@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.lang.expressions import truthy
+from orchestrator.sdk import truthy
 
 
 @pytest.mark.parametrize("value", ["", "  ", "false", "0", "-0", "0.0", "-0.00", None, False, 0, 0.0, [], {}])
