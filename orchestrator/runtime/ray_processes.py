@@ -134,7 +134,7 @@ def start_worker(
 def _ray_start(
     arguments: Sequence[str], environ: Mapping[str, str], resources: Mapping[str, float], labels: Mapping[str, str], given_up: Callable[[], bool]
 ) -> None:
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments, "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0"]
+    command = clean_process.command("ray.scripts.scripts", "start", *arguments, "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0")
     command += [f"--dashboard-agent-listen-port={free_ports(1)[0]}"]  # its own default is one for the whole machine: a second node there takes no jobs
     command += [f"--resources={json.dumps(dict(resources))}", "--labels=" + ",".join(f"{key}={value}" for key, value in labels.items())]
     code, said = _finished(command, environ, given_up, late=f"Ray did not start within {START_LIMIT:.0f} s")
@@ -146,12 +146,12 @@ def boot(verb: str, node: Node, environ: Mapping[str, str], *arguments: str, giv
     """Have another process be the driver that makes (`up`) or ends (`down`) our actors. Raises Unavailable with what it said, or GivenUp."""
     command = clean_process.command("orchestrator.runtime.ray_boot", verb, node.address, *arguments)
     late = f"the Ray cluster at {node.address} did not take our actors within {START_LIMIT:.0f} s"
-    code, said = _finished(command, surroundings(node, environ), given_up, late=late, cwd=clean_process.folder())
+    code, said = _finished(command, surroundings(node, environ), given_up, late=late)
     if code != 0:
         raise Unavailable(" | ".join(said.strip().splitlines()[-3:]))
 
 
-def _finished(command: Sequence[str], environ: Mapping[str, str], given_up: Callable[[], bool], *, late: str, cwd: str | None = None) -> tuple[int, str]:
+def _finished(command: Sequence[str], environ: Mapping[str, str], given_up: Callable[[], bool], *, late: str) -> tuple[int, str]:
     """The exit code of a program and what it said. Raises GivenUp, or Unavailable with `late`; then the program is ended, not what it started.
 
     It gets a session of its own, so that a Ctrl-C meant for us does not reach what it leaves running, and a file to
@@ -159,7 +159,9 @@ def _finished(command: Sequence[str], environ: Mapping[str, str], given_up: Call
     """
     deadline = time.monotonic() + START_LIMIT
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=cwd, start_new_session=True)  # noqa: S603
+        process = subprocess.Popen(
+            command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=clean_process.folder(), start_new_session=True
+        )  # noqa: S603
         try:
             while process.poll() is None:
                 if given_up():
