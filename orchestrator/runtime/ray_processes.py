@@ -159,9 +159,9 @@ def _finished(command: Sequence[str], environ: Mapping[str, str], given_up: Call
     """
     deadline = time.monotonic() + START_LIMIT
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603
             command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=clean_process.folder(), start_new_session=True
-        )  # noqa: S603
+        )
         try:
             while process.poll() is None:
                 if given_up():
