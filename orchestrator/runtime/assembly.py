@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import settings as configuration
 from orchestrator.runtime.new_ids import new_id
 from orchestrator.settings import Settings
 
@@ -17,8 +13,6 @@ if TYPE_CHECKING:
     from orchestrator.runtime.executor import Executor
     from orchestrator.runtime.intake import Intake
     from orchestrator.runtime.reports import Reports
-    from orchestrator.runtime.supervisor import Supervisor
-    from orchestrator.runtime.worker import Worker
 
 SLOTS_PER_CPU = 8
 
@@ -64,37 +58,3 @@ async def started(settings: Settings, store: Any, cluster: Any, owner: str) -> E
     executor = Executor(store=store, cluster=cluster, settings=settings, new_id=new_id, head_renderer=Renderer(services))
     await executor.start(owner)
     return ExecutorParts(executor, Intake(executor), Reports(executor))
-
-
-def worker_of(config: dict[str, Any], send: Callable[[str], None]) -> Worker:
-    """The worker of the node this process is on."""
-    from orchestrator.runtime.worker import Worker
-
-    return Worker(**_common({**config, "kind": "worker"}, send))
-
-
-def supervisor_of(config: dict[str, Any], send: Callable[[str], None]) -> Supervisor:
-    """The supervisor of the node this process is on."""
-    from orchestrator.runtime.supervisor import Supervisor
-
-    return Supervisor(**_common({**config, "kind": "supervisor"}, send))
-
-
-def _common(config: dict[str, Any], send: Callable[[str], None]) -> dict[str, Any]:
-    from orchestrator.runtime.api_client import ApiClient
-    from orchestrator.runtime.services import HttpServices
-
-    client = ApiClient(configuration.worker_server() or config["server"])
-    folder = configuration.worker_folder() or Path(tempfile.gettempdir()) / f"orchestrator-{config['installation']}" / config["node_id"][:8]
-    return {
-        "name": config["name"],
-        "group": config["group"],
-        "slots": config["slots"],
-        "installation": config["installation"],
-        "default_runner": config["default_runner"],
-        "docker_allow": tuple(config["docker_allow"]),
-        "log_limit": config["log_limit"],
-        "services": lambda dispatch: HttpServices(client, dispatch),
-        "base": folder / config["kind"],
-        "send": send,
-    }

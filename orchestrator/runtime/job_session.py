@@ -15,7 +15,7 @@ from orchestrator.errors import BadSettings, Conflict, Refused
 from orchestrator.model.session import ExecutionNews, FlowRef, LogNews, Start, Update
 from orchestrator.runtime import ray_boot, standalone
 from orchestrator.runtime.client import ExecutorClient
-from orchestrator.runtime.ray_actors import EXECUTOR, call_executor
+from orchestrator.runtime.ray_calls import EXECUTOR, call_executor
 from orchestrator.runtime.requests import CreateExecution, ExecutionAction, LogsAfter, SaveFlow, Watch
 
 STEP = 0.1  # seconds that `follow` waits before it lets its caller look round

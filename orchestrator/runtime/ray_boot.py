@@ -28,7 +28,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator import __version__
 from orchestrator.errors import OrchestratorError, Unavailable
 from orchestrator.runtime.ports import answers
-from orchestrator.runtime.ray_actors import API, EXECUTOR, NAMESPACE, ApiActor, ExecutorActor
+from orchestrator.runtime.ray_calls import API, EXECUTOR, NAMESPACE
+from orchestrator.runtime.ray_head import ApiActor, ExecutorActor
 
 __all__ = [
     "API",

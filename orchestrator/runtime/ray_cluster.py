@@ -17,7 +17,8 @@ from orchestrator.errors import Unavailable
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
 from orchestrator.model.worker import DEFAULT_GROUP, WorkerInfo, resource_of
 from orchestrator.runtime.cluster import Sighting
-from orchestrator.runtime.ray_actors import NAMESPACE, SupervisorActor, WorkerActor
+from orchestrator.runtime.ray_calls import NAMESPACE
+from orchestrator.runtime.ray_workers import SupervisorActor, WorkerActor
 
 SLIVER = 0.001  # of the group's resource: a resident actor must leave demand and capacity true
 RETRY_CREATION = 5.0  # seconds between attempts to make a worker on a node that refused one
