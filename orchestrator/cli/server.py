@@ -96,7 +96,7 @@ def stop(data: Data = None) -> None:
 
     def work() -> None:
         from orchestrator import settings
-        from orchestrator.runtime.launcher import stop_local_server
+        from orchestrator.runtime.background import stop_local_server
 
         found = settings.load({"data": data})
         _say("stopped" if stop_local_server(found.data_dir) else f"no server runs on {found.data_dir}")

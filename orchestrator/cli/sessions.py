@@ -79,7 +79,7 @@ def _shown(folder: str) -> str:
 
 
 def _ensured(tell: Callable[[str], None]) -> str:
-    from orchestrator.runtime.launcher import ensure_local_server
+    from orchestrator.runtime.background import ensure_local_server
 
     url: str = ensure_local_server(tell)
     return url

@@ -21,13 +21,38 @@ def claim(data: Path) -> IO[str]:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = open(data / LOCK, "a+")  # noqa: SIM115 - held for life
     except OSError as err:
-        raise BadSettings(f"the data folder {data} cannot be used: {err.strerror}") from err
+        raise unusable(data, err) from err
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as err:
         lock.close()
-        raise Conflict(f"a server already runs on {data}; stop it, or name another folder with --data") from err
+        raise Conflict(f"a server already runs on {data}: stop it with `orchestrator server stop`, or name another folder with --data") from err
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+def is_held(data: Path) -> bool:
+    """Whether a server holds the folder."""
+    try:
+        with (data / LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def holder(data: Path) -> int | None:
+    """The process that held the folder last; it holds it now where `is_held` says so."""
+    try:
+        return int((data / LOCK).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def unusable(data: Path, err: OSError) -> BadSettings:
+    """What to say of a folder that cannot be written."""
+    return BadSettings(f"the data folder {data} cannot be used ({err.strerror}): make it writable for this user, or name another (--data, ORCHESTRATOR_DATA)")

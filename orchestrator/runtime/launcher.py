@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -16,21 +13,19 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
-
-import psutil
 
 from orchestrator import settings as configuration
 from orchestrator.errors import BadSettings, OrchestratorError, Unavailable
 from orchestrator.model.worker import DEFAULT_GROUP, resource_of
-from orchestrator.runtime import clean_process, ray_processes
+from orchestrator.runtime import ray_processes
+from orchestrator.runtime.data_folder import LOCK, claim
+from orchestrator.runtime.ports import is_free
 from orchestrator.runtime.ray_processes import GivenUp, Node
 from orchestrator.settings import Settings
 from orchestrator.store.opening import open_store
 
 Say = Callable[[str], None]
-LOCK, RECORD = "launcher.lock", "cluster.json"  # in the data folder: who serves it (a process id), and its Ray node
-STOP_LIMIT = 20.0  # seconds from SIGTERM to a launcher's end
+RECORD = "cluster.json"  # in the data folder: its Ray node
 READY_LIMIT = 60.0  # seconds from Ray's start until flows can be run
 WATCH_EVERY = 0.5
 
@@ -52,7 +47,7 @@ class Launcher:
         is_new = not self._data.exists()
         if is_new:
             self._refuse_taken_port()  # before anything is made
-        lock = self._lock()
+        lock = claim(self._data)
         try:
             self._check_store(is_new)
             while not self._stopping.is_set():
@@ -66,23 +61,6 @@ class Launcher:
 
     def _told_to_stop(self, number: int, frame: object) -> None:
         self._stopping.set()
-
-    def _lock(self) -> IO[str]:
-        path = self._data / LOCK
-        try:
-            self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = open(path, "a+")  # noqa: SIM115 - held for life
-        except OSError as err:
-            raise _unusable(self._data, err) from err
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            lock.close()
-            raise BadSettings(f"a server already runs on {self._data}: stop it with `orchestrator server stop`, or name another folder with --data") from err
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        return lock
 
     def _check_store(self, is_new: bool) -> None:
         try:
@@ -128,7 +106,7 @@ class Launcher:
             return node
         if alive:
             self._say("Ending what an earlier server left behind")
-        _end(node, self._record)
+        forget(node, self._record)
         self._refuse_taken_port()
         return None
 
@@ -140,12 +118,8 @@ class Launcher:
             return False
 
     def _refuse_taken_port(self) -> None:
-        with socket.socket(socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self._settings.host, self._settings.port))
-            except OSError as err:
-                raise BadSettings(f"port {self._settings.port} of {self._settings.host} cannot be used ({err.strerror}); choose another with --port") from err
+        if not is_free(self._settings.host, self._settings.port):
+            raise BadSettings(f"port {self._settings.port} of {self._settings.host} cannot be used; choose another with --port")
 
     def _started(self) -> Node:
         self._say("Starting Ray (5 to 15 s)")
@@ -203,15 +177,11 @@ class Launcher:
         if node is None:
             return
         self._say("Stopping")
-        _end(node, self._record, within=8.0)
+        forget(node, self._record, within=8.0)
 
 
-def _unusable(folder: Path, err: OSError) -> BadSettings:
-    return BadSettings(f"the data folder {folder} cannot be used ({err.strerror}): make it writable for this user, or name another (--data, ORCHESTRATOR_DATA)")
-
-
-def _end(node: Node, record: Path, within: float = 10.0) -> None:
-    """End all processes of a node, and then forget it."""
+def forget(node: Node, record: Path, within: float = 10.0) -> None:
+    """End all processes of a recorded node, and then its record."""
     ray_processes.end(node.mark, within=within)
     record.unlink(missing_ok=True)
     shutil.rmtree(node.temp_dir, ignore_errors=True)
@@ -226,104 +196,3 @@ def healthy(settings: Settings) -> tuple[bool, str]:
         return False, err.read().decode("utf-8", "replace")[:300]
     except OSError as err:
         return False, str(err)
-
-
-def ensure_local_server(say: Say) -> str:
-    """A server in the background for this folder's `.orchestrator`, as `server local` would start it; its URL once ready.
-
-    Raises BadSettings when the settings forbid it, Unavailable with the last words of its log; then nothing is left running.
-    """
-    settings = configuration.load()
-    if healthy(settings)[0]:
-        return settings.url
-    process, log, before = _launched(settings)
-    try:
-        deadline = time.monotonic() + READY_LIMIT + 30
-        while time.monotonic() < deadline and (process.poll() is None or _is_served(settings.data_dir)):  # perhaps by one started at the same moment
-            if healthy(settings)[0]:
-                say(f"server ready at {settings.url} (its log: {log}; stop it with: orchestrator server stop)")
-                return settings.url
-            time.sleep(0.1)
-    except KeyboardInterrupt:
-        process.terminate()
-        raise
-    process.terminate()
-    words = log.read_bytes()[before:].decode("utf-8", "replace").strip().splitlines()
-    told = [line.partition(": ")[2] for line in words if line.startswith("error[")]
-    raise Unavailable("the local server did not start: " + (told[-1] if told else " | ".join(words[-3:])) + f"\n  help: its log is {log}")
-
-
-def _launched(settings: Settings) -> tuple[subprocess.Popen[bytes], Path, int]:
-    """`server local` in a session of its own, its log, and how long that was before."""
-    log = settings.data_dir / "server.log"
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        out = log.open("ab")
-    except OSError as err:
-        raise _unusable(settings.data_dir, err) from err
-    with out:
-        place = ["--host", settings.host, "--port", str(settings.port), "--data", str(settings.data_dir)]
-        command = clean_process.command("orchestrator.cli.main", "server", "local", *place)
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)  # noqa: S603
-        return process, log, out.tell()
-
-
-def stop_local_server(data: Path) -> bool:
-    """Stop the local server of a data folder with all its processes, and wait for it; whether anything of it ran.
-
-    Raises Unavailable when it does not end.
-    """
-    path = data / LOCK
-    if not path.exists():
-        return False
-    with path.open("r+") as lock:
-        launcher: psutil.Process | None = None
-        deadline = time.monotonic() + STOP_LIMIT
-        while not _locked(lock):
-            if time.monotonic() > deadline:
-                raise Unavailable(f"the server on {data} (process {path.read_text()}) does not end; end that process, then ask again")
-            launcher = launcher or _asked_to_stop(path)
-            time.sleep(0.1)
-        if launcher is not None:
-            psutil.wait_procs([launcher], timeout=STOP_LIMIT)  # it lets go of the lock with its last breath
-        return _ended_leftovers(data) or launcher is not None
-
-
-def _is_served(data: Path) -> bool:
-    try:
-        with (data / LOCK).open("r+") as lock:
-            return not _locked(lock)
-    except OSError:
-        return False
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _asked_to_stop(path: Path) -> psutil.Process | None:
-    """The launcher named in the lock file, sent SIGTERM. It lives, as the lock is held; a number of another process is left alone."""
-    try:
-        launcher = psutil.Process(int(path.read_text()))
-        if "server" in launcher.cmdline():
-            launcher.terminate()
-            return launcher
-    except (ValueError, psutil.Error):
-        pass
-    return None
-
-
-def _ended_leftovers(data: Path) -> bool:
-    """End what a launcher left that was killed. The lock is ours."""
-    record = data / RECORD
-    try:
-        node = Node.model_validate_json(record.read_text())
-    except (OSError, ValueError):
-        return False
-    there = bool(ray_processes.marked(node.mark))
-    _end(node, record)
-    return there

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from orchestrator.runtime import ray_processes
-from tests.integration.local_server import LocalServer
+from tests.integration.local_server import LocalServer, eventually
 from tests.integration.shell import Shell
 
 GOOD = "id: good\nnamespace: refusals\ntasks:\n  - {id: hello, type: core.log.Log, message: Hello}\n"
@@ -102,7 +103,7 @@ def taken(shell: Shell) -> Iterator[int]:
 def test_a_taken_port_is_refused_before_anything_is_made(shell: Shell, taken: int) -> None:
     said = shell.type("server", "local")
     assert said.code == 2
-    assert said.complaint == f"error[bad-settings]: port {taken} of 127.0.0.1 cannot be used (Address already in use); choose another with --port\n"
+    assert said.complaint == f"error[bad-settings]: port {taken} of 127.0.0.1 cannot be used; choose another with --port\n"
     assert not shell.data.exists()
 
 
@@ -354,6 +355,37 @@ class TestWithAServer:
         assert _files_with_private(_ray_folder(server)) == []
         assert _files_with_private(server.data) == ["settings.json"]
         assert (server.data / "settings.json").stat().st_mode & 0o777 == 0o600
+
+    def test_a_worker_knows_no_token_of_the_server_and_leaves_nothing_when_told_to_stop(self, server: LocalServer, user: Shell) -> None:
+        for joined in (False, True):
+            worker = user.begin("server", "worker", "--worker-group=gpu", f"--server={server.url}", environ={"SECRET_X": PRIVATE[3]})
+            try:
+                eventually(lambda: any("raylet" in line for line in user.processes()), within=60, what="its node starts")
+                if joined:
+                    eventually(lambda: "gpu" in _groups_with_workers(server), within=60, what="it has joined")
+                    assert _knowing(user, but=worker.pid) == []
+                before = time.monotonic()
+                worker.terminate()
+                _, err = worker.communicate(timeout=30)
+            finally:
+                worker.kill()
+            assert worker.returncode == 0, err
+            assert time.monotonic() - before < 15
+            assert ("Joined." in err) is joined, err
+            assert user.processes() == []
+
+
+def _groups_with_workers(server: LocalServer) -> set[str]:
+    return {worker["group"] for worker in server.call("GET", "/api/v1/workers")["workers"]}
+
+
+def _knowing(user: Shell, *, but: int) -> list[int]:
+    """The processes of what was typed that hold a private text in their command line or environment."""
+    found = []
+    for process in map(psutil.Process, (int(line.split()[0]) for line in user.processes())):
+        held = [*process.cmdline(), *([] if process.pid == but else process.environ().values())]
+        found += [process.pid] if _private_in("\n".join(held)) else []
+    return found
 
 
 def _fails_clearly(server: LocalServer, user: Shell, name: str, runner: str, told: str) -> str:

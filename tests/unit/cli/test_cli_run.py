@@ -227,9 +227,9 @@ def test_without_any_server_one_is_started_and_said_so_at_once(
 ) -> None:
     import types
 
-    launcher = types.ModuleType("orchestrator.runtime.launcher")
-    launcher.ensure_local_server = lambda say: say("Ray is up") or server.url  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "orchestrator.runtime.launcher", launcher)
+    background = types.ModuleType("orchestrator.runtime.background")
+    background.ensure_local_server = lambda say: say("Ray is up") or server.url  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "orchestrator.runtime.background", background)
     monkeypatch.delenv("ORCHESTRATOR_SERVER")
     monkeypatch.setattr("orchestrator.cli.sessions._answers", lambda url: False)
     monkeypatch.setattr("orchestrator.cli.problems.found_here", lambda source, file: ())
