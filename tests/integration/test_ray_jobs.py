@@ -332,6 +332,14 @@ def test_a_standalone_server_refuses_what_it_cannot_have(cluster: Cluster, tmp_p
         assert len(cluster.actors("ExecutorActor")) == 1
 
 
+def test_a_standalone_server_that_is_stopped_while_it_starts_leaves_nothing(cluster: Cluster) -> None:
+    with standalone(cluster, "--port", str(ray_processes.free_ports(1)[0])) as process:
+        eventually(lambda: cluster.actors("ExecutorActor") or process.poll() is not None, within=60, what="the executor is being made")
+        process.terminate()
+        assert process.wait(30) == 0, _said(cluster)
+    assert cluster.ours() == []
+
+
 # --- no cluster
 
 
@@ -356,3 +364,12 @@ def test_a_job_with_the_wrong_token_says_so_in_one_line(cluster: Cluster) -> Non
     assert done.returncode in (2, 3)
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert "token" in done.stderr
+
+
+def test_a_standalone_server_ends_with_one_line_when_its_cluster_is_gone(cluster: Cluster) -> None:
+    """The last test of this cluster."""
+    with standalone(cluster, "--port", str(ray_processes.free_ports(1)[0])) as process:
+        _ready(cluster, process)
+        cluster.end()
+        assert process.wait(30) in (2, 3)
+        assert "is gone" in _said(cluster).splitlines()[-1]
