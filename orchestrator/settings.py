@@ -145,8 +145,17 @@ def _document(path: Path) -> Mapping[str, Any]:
     return document
 
 
+def rooted(settings: Settings) -> Settings:
+    """The same settings as they read from any folder: what was relative to this process's own folder is absolute."""
+    database = settings.database
+    if database is not None and database.startswith("sqlite:///") and not database.startswith("sqlite:////"):
+        database = f"sqlite:///{Path(database.removeprefix('sqlite:///')).absolute()}"
+    return settings.model_copy(update={"data": str(settings.data_dir), "database": database})
+
+
 def save(settings: Settings, path: Path) -> None:
     """Write the settings where the actors of this installation read them, mode 0600. Whole or not at all: an actor may come back at any moment."""
+    settings = rooted(settings)  # actors work in folders of their own
     aside = path.with_name(path.name + ".new")
     aside.unlink(missing_ok=True)
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

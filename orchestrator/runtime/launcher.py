@@ -34,7 +34,7 @@ class Launcher:
     """Owns the data folder while it runs. What it started is recorded there, so that the next launcher adopts or ends it."""
 
     def __init__(self, settings: Settings, say: Say) -> None:
-        self._settings, self._say = settings, say
+        self._settings, self._say = configuration.rooted(settings), say
         self._data = settings.data_dir
         self._record = self._data / RECORD
         self._stopping = threading.Event()

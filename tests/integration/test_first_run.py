@@ -146,7 +146,10 @@ def test_ctrl_c_at_a_terminal_ends_a_server_and_all_it_started(shell: Shell) -> 
 def _read_until(terminal: int, words: bytes) -> bytes:
     told = b""
     while words not in told:
-        told += os.read(terminal, 4096)
+        try:
+            told += os.read(terminal, 4096)
+        except OSError:  # whoever spoke has ended
+            raise AssertionError(told.decode()) from None
     return told
 
 
