@@ -191,7 +191,8 @@ class Executor:
             except Exception as err:  # a bug must fail the one who asked, never the loop
                 if not future.done():
                     future.set_exception(OrchestratorError(f"internal error: {type(err).__name__}: {err}"))
-        self.placing.admit(turn)
+        for live, event in self.placing.admit(turn):
+            self.step(turn, live, event)
         try:
             self._commit(turn)
         except (Fenced, StoreUnavailable) as err:
@@ -242,6 +243,13 @@ class Executor:
         self.step(turn, live, Started())
         return live
 
+    def take_up(self, turn: Turn, view: ExecutionView, saved: int) -> Live:
+        """Go on with an execution from rows that a person set back, or copied; `saved` is its version in the store."""
+        live = self.live[view.execution.id] = Live(view, saved)
+        turn.add(view.execution.id, Decision(execution=view.execution, runs=tuple(view.runs)))
+        self._carry_out(turn, live, reconcile(view, turn.now, self.flows.resolve, self.new_id))
+        return live
+
     def step(self, turn: Turn, live: Live, event: Event) -> None:
         """Let the engine decide on an event, and on all that follows from it at once."""
         self._carry_out(turn, live, step(live.view, event, turn.now, self.new_id, self.flows.resolve))
@@ -267,6 +275,12 @@ class Executor:
     def amend(self, turn: Turn, live: Live, run: TaskRun) -> None:
         """Save a fact about a run that no decision hangs on: a phase, its job's handle, where it was sent."""
         decision = Decision(execution=live.view.execution, runs=(run,))
+        live.view.apply(decision)
+        turn.add(live.view.execution.id, decision)
+
+    def amend_execution(self, turn: Turn, live: Live, **fields: Any) -> None:
+        """Save a fact about an execution that no decision hangs on: a label."""
+        decision = Decision(execution=live.view.execution.model_copy(update=fields))
         live.view.apply(decision)
         turn.add(live.view.execution.id, decision)
 

@@ -66,25 +66,30 @@ class Placing:
                 say(turn, live, Level.INFO, f"{told}: waiting for one to join", run.id)
         return None
 
-    def admit(self, turn: Turn) -> None:
-        """Send what may go now, with the turn."""
+    def admit(self, turn: Turn) -> list[tuple[Live, RunRefused]]:
+        """Send what may go now, with the turn; gives back what cannot be sent at all, for the engine to end."""
+        refused: list[tuple[Live, RunRefused]] = []
         for waiting, worker, supervised in self.places.admit():
             live = self._live.get(waiting.execution_id)
             run = live.view.run(waiting.task_run_id) if live is not None else None
             if live is None or run is None or run.state.current.ended:
                 self.places.release(waiting.task_run_id)
                 continue
-            place = worker
-            if supervised:
-                place = self._cluster.supervisor_of(worker)
-                self.places.take(run.id, place, run.execution_id)
-            if command_id(run) not in self._fresh:
-                turn.answered[command_id(run)] = None  # the row without a target goes first, then this one comes
-            turn.commands[command_id(run)] = Command(
-                id=command_id(run), execution_id=run.execution_id, kind="run", target=place, body={"task_run_id": run.id, "lease": run.lease}, created=turn.now
-            )
-            turn.sends.append((place, self._dispatcher.dispatch(live.view, run, live.view.spec(run), turn.now)))
+            try:
+                self._send(turn, live, run, self._cluster.supervisor_of(worker) if supervised else worker)
+            except Exception as err:  # one run that cannot be sent must never hold up the others, nor end the executor
+                refused.append((live, RunRefused(run.id, State.FAILED, Cause.EXCEPTION, f"it cannot be sent: {err}")))
         self._fresh.clear()
+        return refused
+
+    def _send(self, turn: Turn, live: Live, run: TaskRun, place: str) -> None:
+        dispatch = self._dispatcher.dispatch(live.view, run, live.view.spec(run), turn.now)
+        self.places.take(run.id, place, run.execution_id)
+        if command_id(run) not in self._fresh:
+            turn.answered[command_id(run)] = None  # the row without a target goes first, then this one comes
+        body = {"task_run_id": run.id, "lease": run.lease}
+        turn.commands[command_id(run)] = Command(id=command_id(run), execution_id=run.execution_id, kind="run", target=place, body=body, created=turn.now)
+        turn.sends.append((place, dispatch))
 
     def stop(self, turn: Turn, live: Live, command: StopRun) -> Event | None:
         """Have a run stopped where it is; RunStopped at once when it is nowhere."""

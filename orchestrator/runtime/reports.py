@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.engine.events import RunEnded, RunLost, RunReceived
@@ -29,7 +31,19 @@ class Reports:
             live = self._executor.live.get(report.execution_id)
             run = live.view.run(report.task_run_id) if live is not None else None
             if live is not None and run is not None and run.lease == report.lease and not run.state.current.ended:
-                self._one(turn, live, run, report)
+                self._safely(turn, live, run, report)
+
+    def _safely(self, turn: Turn, live: Live, run: TaskRun, report: Report) -> None:
+        """A report that cannot be taken must not be repeated for ever, with all that waits behind it: its run fails."""
+        try:
+            self._one(turn, live, run, report)
+        except Exception as err:
+            traceback.print_exc()
+            if not isinstance(report, Outcome):
+                return
+            failed = report.model_copy(update={"state": "FAILED", "outputs": {}, "labels": None, "cause": Cause.EXCEPTION, "error": f"internal error: {err}"})
+            with suppress(Exception):
+                self._executor.step(turn, live, RunEnded(failed))
 
     def _one(self, turn: Turn, live: Live, run: TaskRun, report: Report) -> None:
         match report:

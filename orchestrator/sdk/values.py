@@ -33,7 +33,6 @@ def _is_zero(text: str) -> bool:
         return False
 
 
-
 def text_of(value: Json) -> str:
     """A value as text: text itself, everything else as compact JSON (`true`, `1`, `{"key":"value"}`)."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -3,62 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runtime.assembly import ExecutorParts, started
-from orchestrator.runtime.inline_cluster import InlineCluster
-from orchestrator.runtime.local_services import LocalServices
-from orchestrator.runtime.new_ids import new_id
-from orchestrator.settings import Settings
-from orchestrator.store.opening import open_store
+from executor_house import house
 
 RETURN = "io.kestra.plugin.core.debug.Return"
 SLEEP = "io.kestra.plugin.core.flow.Sleep"
-
-
-class House:
-    """An executor on a database file; a second one on the same file is a restart."""
-
-    def __init__(self, parts: ExecutorParts, cluster: InlineCluster) -> None:
-        self.parts, self.cluster = parts, cluster
-
-    async def call(self, method: str, **request: Any) -> Any:
-        return json.loads(await self.parts.intake.call(method, json.dumps(request)))
-
-    async def flow(self, source: str) -> dict[str, str]:
-        saved = await self.call("save_flow", source=source)
-        assert "error" not in saved, saved
-        return {"namespace": saved["flow"]["namespace"], "flow_id": saved["flow"]["id"]}
-
-    async def run(self, source: str, *, wait: bool = True, **more: Any) -> Any:
-        return await self.call("create_execution", **await self.flow(source), wait=wait, **more)
-
-    async def until(self, execution_id: str, holds: Callable[[Any], bool], within: float = 10) -> Any:
-        """The execution once it is as asked."""
-        async with asyncio.timeout(within):
-            known = -1
-            while True:
-                told = await self.call("watch", execution_id=execution_id, version=known, seconds=1)
-                known = told["version"]
-                if told["execution"] is not None and holds(told["execution"]):
-                    return told["execution"]
-
-
-@asynccontextmanager
-async def house(folder: Path, *, groups: tuple[str, ...] = ("",), slots: int = 8) -> AsyncIterator[House]:
-    store = open_store(f"sqlite:///{folder / 'orchestrator.db'}", migrate=True)
-    cluster = InlineCluster(base=folder / "work", services=lambda dispatch: LocalServices(), installation=store.installation().id, groups=groups, slots=slots)
-    parts = await started(Settings(data=str(folder)), store, cluster, new_id())
-    cluster.reports_to(parts.reports.take)
-    try:
-        yield House(parts, cluster)
-    finally:
-        await asyncio.to_thread(cluster.close)
-        await parts.executor.close()
 
 
 def _flow(tasks: str, name: str = "f") -> str:
@@ -155,5 +106,16 @@ def test_a_flow_that_is_refused_changes_nothing(tmp_path: Path) -> None:
             assert refused["error"]["code"] == "flow-invalid"
             assert "Invalid type: no.such.Type" in refused["error"]["message"]
             assert own.parts.executor.store.flow("house", "x") is None
+
+    asyncio.run(check())
+
+
+def test_a_run_that_cannot_be_sent_fails_alone(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with house(tmp_path) as own:
+            bad = await own.run(_flow(f"  - {{id: a, type: {RETURN}, timeout: \"{{{{ 'no duration' }}}}\"}}\n"))
+            assert _state(bad) == "FAILED"
+            assert _state(await own.run(_flow(f"  - {{id: a, type: {RETURN}}}\n", name="g"))) == "SUCCESS"
+            assert not own.parts.executor.failed.done()
 
     asyncio.run(check())
