@@ -36,7 +36,7 @@ def allowed(spec: TaskSpec, state: State) -> State:
 def fail_before(draft: Draft, run: TaskRun, message: str, *, attempted: bool, outputs: Mapping[str, Json] | None = None) -> None:
     """End a run that could not even be prepared, saying why. With `attempted` that counts as its one attempt."""
     draft.say(Level.ERROR, message, run.id)
-    if run.state.current is State.CREATED:
+    if run.state.current in (State.CREATED, State.RESTARTED):
         run = run.model_copy(update={"state": run.state.to(State.RUNNING, draft.now)})
     attempts = (*run.attempts, begun(draft.now)) if attempted else run.attempts
     ended = closed(attempts, State.FAILED, draft.now)

@@ -10,7 +10,7 @@ from orchestrator.engine.endings import end_run, fail_before
 from orchestrator.engine.events import Evaluate, Evaluated
 from orchestrator.engine.groups import group_of
 from orchestrator.engine.leads import plan_lead
-from orchestrator.engine.runs import dispatch, dispatched
+from orchestrator.engine.runs import dispatch, dispatched, unbegun
 from orchestrator.errors import TaskFailed
 from orchestrator.model.execution import TaskRun
 from orchestrator.model.flow import TaskSpec
@@ -27,7 +27,7 @@ GROUP_KEY = "workerGroup.key"
 def begin(draft: Draft, run_id: str) -> None:
     """Ask what a new run's templates say, or go on at once when it has none."""
     run = draft.known(run_id)
-    if run.state.current is not State.CREATED or dispatched(run):
+    if not unbegun(run):
         return
     spec = draft.spec(run)
     try:
@@ -53,7 +53,7 @@ def _templates_before(draft: Draft, run: TaskRun, spec: TaskSpec, flowable: Flow
 def on_before(draft: Draft, event: Evaluated) -> None:
     """Go on with a run whose templates are rendered."""
     run = draft.run(event.task_run_id or "")
-    if run is None or run.state.current is not State.CREATED or dispatched(run):
+    if run is None or not unbegun(run):
         return
     spec, flowable = draft.spec(run), draft.resolve(draft.spec(run))
     if event.error is not None:

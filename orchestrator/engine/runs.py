@@ -16,6 +16,7 @@ from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Json, Label, format_duration, parse_duration
 
+_WAITING = frozenset({State.CREATED, State.RETRYING, State.RESTARTED})
 MOST_LOST = 3  # places that may be lost under one run before it fails
 OUT_OF_TIME = frozenset({Cause.TIMEOUT, Cause.QUEUE_TIMEOUT})  # noted on a run that is being stopped for it; whatever it says then, it has failed
 
@@ -25,7 +26,14 @@ OUT_OF_TIME = frozenset({Cause.TIMEOUT, Cause.QUEUE_TIMEOUT})  # noted on a run 
 
 def dispatched(run: TaskRun) -> bool:
     """Whether a place has the run, or is to get it: its present lease is out. A retry goes out under a generation of its own."""
+    if run.state.current is State.RESTARTED:
+        return bool(run.phases)  # emptied when it was set back, begun anew when it is sent
     return run.lease > 0 and (run.state.current is not State.RETRYING or len(run.attempts) <= run.generation)
+
+
+def unbegun(run: TaskRun) -> bool:
+    """Whether nothing has been decided about a run yet: it was created, or set back to its beginning."""
+    return run.state.current in (State.CREATED, State.RESTARTED) and not dispatched(run)
 
 
 def received(run: TaskRun) -> bool:
@@ -95,7 +103,7 @@ def _receive(draft: Draft, run: TaskRun, at: datetime, worker: str | None) -> Ta
         attempts = (*attempts[:-1], attempts[-1].model_copy(update={"worker_id": worker}))
     else:
         attempts = (*attempts, begun(at, worker))
-    state = run.state.to(State.RUNNING, at) if run.state.current in (State.CREATED, State.RETRYING) else run.state
+    state = run.state.to(State.RUNNING, at) if run.state.current in _WAITING else run.state
     return draft.change(run, attempts=attempts, state=state, due=None, phases=with_phase(run, PhaseName.RECEIVED, at))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.engine.counters import FAILED, RANK, STATE_OF_RANK
+from orchestrator.engine.counters import FAILED, RANK, STATE_OF_RANK, BranchKey
 from orchestrator.engine.draft import Advance, Begin, Draft
 from orchestrator.engine.endings import end_execution, end_run
 from orchestrator.engine.leads import Lead, Roster
@@ -50,8 +50,16 @@ def _fill(draft: Draft, lead: Lead, roster: Roster, iteration: int | None) -> No
         return
     if iteration is not None:
         _fill_list(draft, lead, roster, iteration)
-    while (so_far := draft.counters.branch(key)).begun < len(roster.values) and (not roster.limit or so_far.busy < roster.limit):
-        _fill_list(draft, lead, roster, so_far.begun)
+    idle = draft.view.idle.get(key)
+    while idle and _room(draft, key, roster):
+        _fill_list(draft, lead, roster, idle.popleft())
+    while (begun := draft.counters.branch(key).begun) < len(roster.values) and _room(draft, key, roster):
+        _fill_list(draft, lead, roster, begun)
+
+
+def _room(draft: Draft, key: BranchKey, roster: Roster) -> bool:
+    """Whether one more iteration of a loop may go on."""
+    return not roster.limit or draft.counters.branch(key).busy < roster.limit
 
 
 def _fill_list(draft: Draft, lead: Lead, roster: Roster, iteration: int | None) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from orchestrator.engine.counters import Counters
+from orchestrator.engine.counters import BranchKey, Counters
 from orchestrator.engine.events import Decision
 from orchestrator.engine.leads import Lead, flow_lead, plan_lead
 from orchestrator.engine.paths import Paths
@@ -37,6 +38,7 @@ class ExecutionView:
         self._active: dict[str, None] = {}
         self._texts: dict[str, str] = {}
         self._leads: dict[str | None, tuple[Json, Lead]] = {}
+        self.idle: dict[BranchKey, deque[int]] = {}  # iterations of loops to be gone on with; found again when the rows are taken up
         self._root = flow_lead(flow)
         self.blank = TaskRun(
             id="", execution_id=execution.id, namespace=execution.namespace, flow_id=execution.flow_id, task_id="", state=execution.state

@@ -67,6 +67,9 @@ NEXT: Mapping[State, frozenset[State]] = {
     S.SKIPPED: _BY_HAND,
 }
 
+# What a person may make of what has ended: it begins again, a leader goes on with what it leads, or it has ended otherwise.
+SET_BY_HAND = frozenset({S.RESTARTED, S.RUNNING}) | _ENDINGS
+
 
 class Step(BaseModel, frozen=True):
     """One entry of a history: the state entered, and when (aware UTC)."""
@@ -114,6 +117,18 @@ class Lifecycle(BaseModel, frozen=True):
         """This history with one more entry. Raises IllegalTransition when `state` may not follow."""
         if state not in NEXT[self.current]:
             raise IllegalTransition(self.current, state)
+        return self._with(state, at)
+
+    def by_hand(self, state: State, at: datetime) -> Lifecycle:
+        """This history with one more entry that a person asked for: what has ended goes on, or ends otherwise.
+
+        Raises IllegalTransition when it has not ended yet, was followed by another (RETRIED), or `state` is none of these.
+        """
+        if not self.current.ended or self.current is State.RETRIED or state not in SET_BY_HAND:
+            raise IllegalTransition(self.current, state)
+        return self._with(state, at)
+
+    def _with(self, state: State, at: datetime) -> Lifecycle:
         return Lifecycle.model_construct(histories=(*self.histories, Step.model_construct(state=state, date=max(at, self.last))))
 
     @model_serializer

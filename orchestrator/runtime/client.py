@@ -35,10 +35,15 @@ _BY_CODE: dict[str, type[errors.OrchestratorError]] = {
 
 def failure(error: errors.OrchestratorError) -> str:
     """An error as the text that `raised` turns back into it."""
-    told: dict[str, Any] = {"code": error.code, "message": str(error)}
+    told: dict[str, Any] = {"code": _known_code(error), "message": str(error)}
     if isinstance(error, errors.FlowInvalid):
         told["diagnostics"] = [d.model_dump(mode="json") if hasattr(d, "model_dump") else d for d in error.diagnostics]
     return json.dumps({"error": told})
+
+
+def _known_code(error: errors.OrchestratorError) -> str:
+    """The code of the error, or of the nearest class above it that the other side knows."""
+    return next((kind.code for kind in type(error).__mro__ if _BY_CODE.get(getattr(kind, "code", "")) is kind), error.code)
 
 
 def raised(told: dict[str, Any]) -> errors.OrchestratorError:

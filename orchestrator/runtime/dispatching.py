@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -40,14 +40,20 @@ class Dispatcher:
 
     def head_context(self, view: ExecutionView, run: TaskRun | None, templates: Json) -> dict[str, Any]:
         """The variables for templates rendered on the head: sealed values opened, outputs of other iterations read when asked for."""
+        return self._context(view, run, templates, self._opened if self._sealer is not None else _as_it_is)
+
+    def sealed_context(self, view: ExecutionView, run: TaskRun | None, templates: Json) -> dict[str, Any]:
+        """The same with sealed values as they are stored: for what a person gets to see."""
+        return self._context(view, run, templates, _as_it_is)
+
+    def _context(self, view: ExecutionView, run: TaskRun | None, templates: Json, opened: Callable[[Any], Any]) -> dict[str, Any]:
         wanted = references_of(templates)
         context, partial = variables(view, run, wanted)
         self._add_own(context, wanted)
-        if self._sealer is not None:
-            context = {name: self._opened(value) for name, value in context.items()}
+        context = {name: opened(value) for name, value in context.items()}
         for task_id in partial:
             near = context["outputs"].get(task_id) or {}
-            context["outputs"][task_id] = PartialOutputs(near, Whole(lambda task_id=task_id: self._opened(outputs_of(view, task_id)) or {}))  # type: ignore[misc]
+            context["outputs"][task_id] = PartialOutputs(near, Whole(lambda task_id=task_id: opened(outputs_of(view, task_id)) or {}))  # type: ignore[misc]
         return context
 
     def _opened(self, value: Any) -> Any:
@@ -129,6 +135,10 @@ class Dispatcher:
             log_level=spec.log_level,
             warning=NO_ENGINE if placement.reason == NO_ENGINE else None,
         )
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 @cache

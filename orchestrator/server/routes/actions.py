@@ -126,9 +126,11 @@ async def _form_args(request: Request, execution_id: str) -> Mapping[str, Json]:
 
 
 async def _acted(request: Request, execution_id: str, verb: str, args: Mapping[str, Json] | None = None, *, status: int = 200) -> Response:
-    """Do it, and show the execution as it is now: the new one where the action made one."""
+    """Do it, and show the execution: as the action left it where it says so, else as it is now."""
     parts = parts_of(request)
     found_execution(parts, execution_id)
     answer = await parts.executor.act(ExecutionAction(execution_id=execution_id, verb=verb, args=args or {}))
+    if isinstance(answer, dict) and "state" in answer:
+        return answers.made(answer, status)  # it may have gone on since
     named = answer.get("id") if isinstance(answer, dict) else None
     return shown(parts, named if isinstance(named, str) else execution_id, status)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from executor_house import house
+from tests.unit.runtime.executor_house import house
 
 RETURN = "io.kestra.plugin.core.debug.Return"
 SLEEP = "io.kestra.plugin.core.flow.Sleep"

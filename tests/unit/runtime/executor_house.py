@@ -1,0 +1,58 @@
+"""An executor over real workers in this process and a real database file, with the calls that tests make of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator.runtime.assembly import ExecutorParts, started
+from orchestrator.runtime.inline_cluster import InlineCluster
+from orchestrator.runtime.local_services import LocalServices
+from orchestrator.runtime.new_ids import new_id
+from orchestrator.settings import Settings
+from orchestrator.store.opening import open_store
+
+
+class House:
+    """An executor on a database file; a second one on the same file is a restart."""
+
+    def __init__(self, parts: ExecutorParts, cluster: InlineCluster) -> None:
+        self.parts, self.cluster = parts, cluster
+
+    async def call(self, method: str, **request: Any) -> Any:
+        return json.loads(await self.parts.intake.call(method, json.dumps(request)))
+
+    async def flow(self, source: str) -> dict[str, str]:
+        saved = await self.call("save_flow", source=source)
+        assert "error" not in saved, saved
+        return {"namespace": saved["flow"]["namespace"], "flow_id": saved["flow"]["id"]}
+
+    async def run(self, source: str, *, wait: bool = True, **more: Any) -> Any:
+        return await self.call("create_execution", **await self.flow(source), wait=wait, **more)
+
+    async def until(self, execution_id: str, holds: Callable[[Any], bool], within: float = 10) -> Any:
+        """The execution once it is as asked."""
+        async with asyncio.timeout(within):
+            known = -1
+            while True:
+                told = await self.call("watch", execution_id=execution_id, version=known, seconds=1)
+                known = told["version"]
+                if told["execution"] is not None and holds(told["execution"]):
+                    return told["execution"]
+
+
+@asynccontextmanager
+async def house(folder: Path, *, groups: tuple[str, ...] = ("",), slots: int = 8) -> AsyncIterator[House]:
+    store = open_store(f"sqlite:///{folder / 'orchestrator.db'}", migrate=True)
+    cluster = InlineCluster(base=folder / "work", services=lambda dispatch: LocalServices(), installation=store.installation().id, groups=groups, slots=slots)
+    parts = await started(Settings(data=str(folder)), store, cluster, new_id())
+    cluster.reports_to(parts.reports.take)
+    try:
+        yield House(parts, cluster)
+    finally:
+        await asyncio.to_thread(cluster.close)
+        await parts.executor.close()
