@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from orchestrator.engine.concurrency import FlowSlots, put
 from orchestrator.engine.events import (
     Decision,
     Evaluate,
@@ -37,6 +38,7 @@ from orchestrator.model.dispatch import Stop
 from orchestrator.model.execution import Cause, Execution, TaskRun
 from orchestrator.model.flow import Flow
 from orchestrator.model.run_token import RunTokens
+from orchestrator.model.state import State
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.evaluating import Evaluating
@@ -76,6 +78,7 @@ class Executor:
         installation = store.installation()
         self.dispatcher = Dispatcher(settings, RunTokens(base64.b64decode(installation.secrets["tokens"])), self.flows)
         self.live: dict[str, Live] = {}
+        self.slots = FlowSlots()
         self._inbox: deque[tuple[Callable[[Turn], Any], asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -110,6 +113,7 @@ class Executor:
             return None  # its flow was purged by hand: nothing can be decided about it
         live = Live(ExecutionView(saved.flow, execution, self.store.task_runs(execution.id), self.flows.resolve), execution.version)
         self.live[execution.id] = live
+        self.slots.note(execution)
         return live
 
     async def _resume(self) -> None:
@@ -191,8 +195,11 @@ class Executor:
             except Exception as err:  # a bug must fail the one who asked, never the loop
                 if not future.done():
                     future.set_exception(OrchestratorError(f"internal error: {type(err).__name__}: {err}"))
+        self._admit(turn)
         for live, event in self.placing.admit(turn):
             self.step(turn, live, event)
+        if self.slots.are_stirred:  # by a run that could not even be sent
+            self.post(lambda turn: None)
         try:
             self._commit(turn)
         except (Fenced, StoreUnavailable) as err:
@@ -240,8 +247,23 @@ class Executor:
         live = Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1)
         self.live[execution.id] = live
         turn.add(execution.id, Decision(execution=execution))
-        self.step(turn, live, Started())
+        instead = self.slots.instead(flow)
+        if instead is not None:
+            self.put(turn, live, instead)
+        else:
+            self.step(turn, live, Started())
         return live
+
+    def put(self, turn: Turn, live: Live, state: State) -> None:
+        """Let an execution that has not begun wait for its turn, or end without having run. Raises IllegalTransition."""
+        self._carry_out(turn, live, put(live.view, state, turn.now))
+
+    def _admit(self, turn: Turn) -> None:
+        """Let those begin that waited for others of their flow to end."""
+        for execution_id in self.slots.stirred():
+            live = self.live[execution_id]
+            if self.slots.room_for(live.view.flow):
+                self.step(turn, live, Started())
 
     def take_up(self, turn: Turn, view: ExecutionView, saved: int) -> Live:
         """Go on with an execution from rows that a person set back, or copied; `saved` is its version in the store."""
@@ -267,6 +289,7 @@ class Executor:
             return
         live.view.apply(decision)
         turn.add(live.view.execution.id, decision)
+        self.slots.note(live.view.execution)
         for run in decision.runs:
             if run.state.current.ended:
                 self.placing.let_go_of(turn, run)

@@ -27,7 +27,7 @@ class House:
         return json.loads(await self.parts.intake.call(method, json.dumps(request)))
 
     async def flow(self, source: str) -> dict[str, str]:
-        saved = await self.call("save_flow", source=source)
+        saved = await self.call("save_flow", source=source, upsert=True)
         assert "error" not in saved, saved
         return {"namespace": saved["flow"]["namespace"], "flow_id": saved["flow"]["id"]}
 
