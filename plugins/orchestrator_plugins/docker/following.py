@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.sdk import JobExit, JobLost, LogSink, RunnerUnavailable
 from orchestrator_plugins.docker.logs import Reading
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LOOK = 5.0  # seconds to wait for an end when a log has ended
 PATIENCE = 120.0  # seconds that an engine may be away
 PAUSE = 0.5  # seconds before it is asked again
+OOM_WORD, OOM_LOOK = 1.0, 0.1  # seconds that the word of an OOM kill may come after the end, and between looks
+SIGKILLED = 137
 
 
 def followed(opened: Callable[[], AbstractContextManager[Engine]], container: str, logs: LogSink) -> JobExit:
@@ -41,10 +43,21 @@ def _until_cut(engine: Engine, container: str, reading: Reading) -> JobExit | No
     if not engine.wait(container, LOOK):
         return None
     reading.take(engine.log(container, follow=False, since=reading.since))
-    ended = engine.inspect(container)
-    if ended is None:
-        raise JobLost(f"container {container[:12]} was removed by someone else before its end was known")
+    state = _end_of(engine, container)
     reading.end()
-    state = ended["State"]
     reason = "the container ran out of memory (OOM)" if state.get("OOMKilled") else state.get("Error") or None
     return JobExit(code=int(state["ExitCode"]), oom_killed=bool(state.get("OOMKilled")), reason=reason, details={"containerId": container})
+
+
+def _end_of(engine: Engine, container: str) -> dict[str, Any]:
+    """The state of an ended container. The engine learns of an OOM kill apart from the end, and sometimes a moment later."""
+    deadline = time.monotonic() + OOM_WORD
+    while True:
+        ended = engine.inspect(container)
+        if ended is None:
+            raise JobLost(f"container {container[:12]} was removed by someone else before its end was known")
+        state: dict[str, Any] = ended["State"]
+        may_be_oom = int(state["ExitCode"]) == SIGKILLED and not state.get("OOMKilled") and ended.get("HostConfig", {}).get("Memory")
+        if not may_be_oom or time.monotonic() > deadline:
+            return state
+        time.sleep(OOM_LOOK)
