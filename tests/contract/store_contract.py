@@ -181,6 +181,14 @@ class StoreContract:
         saved(store, executions=[an_execution("e1", labels=labels)])
         assert store.execution("e1") == an_execution("e1", labels=labels)
 
+    def test_an_execution_that_goes_and_comes_back_in_one_turn_has_only_the_task_runs_of_that_turn(self, store: StateStore) -> None:
+        labels = ({"key": "k", "value": "v"},)
+        saved(store, executions=[an_execution("e1", version=4, labels=labels)], task_runs=[a_run("t1"), a_run("t2")], logs=[a_line()])
+        saved(store, executions_gone=["e1"], executions=[an_execution("e1", version=5, labels=labels)], task_runs=[a_run("t2")])
+        assert store.execution("e1") == an_execution("e1", version=5, labels=labels)
+        assert [run.id for run in store.task_runs("e1")] == ["t2"]
+        assert len(store.logs(LogFilter(execution_id="e1"))) == 1
+
     def test_text_that_is_no_text_is_stored_all_the_same(self, store: StateStore) -> None:
         broken = a_run(outputs={}).model_copy(update={"outputs": {"a": ["x\ud800y"], "n": float("inf")}})
         saved(store, executions=[an_execution()], task_runs=[broken])
