@@ -13,12 +13,17 @@ OPEN = RUN + "/open"  # POST {"sealed": [...]} -> {"values": [...]}
 SEAL = RUN + "/seal"  # POST {"text": str} -> {"sealed": ...}
 SECRET = RUN + "/secret"  # GET ?key=[&namespace=] -> {"value": str}
 ERROR_LOGS = RUN + "/error-logs"  # GET -> [{taskId, message, level, ...}]
-FILES = RUN + "/files"  # PUT ?name=[&task=&taskRun=], raw body -> {"uri": str}; GET ?uri= -> the bytes
+FILES = RUN + "/files"  # PUT ?name=[&task=&taskRun=], raw body -> {"uri": str}; GET ?uri= -> the bytes; DELETE ?uri= -> {"deleted": bool}
+FILES_PURGE = RUN + "/files/purge"  # POST -> {"uris": [str]}, all files of the execution, which are gone
 FILE_SIZE = RUN + "/files/size"  # GET ?uri= -> {"size": int}
 KEYS = RUN + "/kv/{namespace}"  # GET -> [str], the keys that have not expired
-KEY = RUN + "/kv/{namespace}/{key}"  # GET -> {"value": ...}; PUT {"value": ..., "ttl": seconds or null, "description"} -> 204; DELETE -> {"deleted": bool}
+KEY = (
+    RUN + "/kv/{namespace}/{key}"
+)  # GET -> {"value": ...}; PUT {"value", "ttl": seconds or null, "description", "overwrite"} -> 204; DELETE -> {"deleted": bool}
 NAMESPACE_FILES = RUN + "/namespace-files/{namespace}"  # GET -> [str], paths of all files, each with a leading "/"
-NAMESPACE_FILE = RUN + "/namespace-files/{namespace}/content"  # GET ?path= -> the bytes
+NAMESPACE_FILE = RUN + "/namespace-files/{namespace}/content"  # GET ?path= -> the bytes; PUT ?path=, raw body -> 204; DELETE ?path= -> {"deleted": bool}
+LOGS = RUN + "/logs"  # GET ?execution=&minLevel=[&task=&task=] -> lines as JSON, one per line, oldest first
+COUNT = RUN + "/count"  # GET ?namespace=[&flowId=&state=&state=&startDate=&endDate=] -> {"count": int}
 
 
 def at(template: str, **parts: str) -> str:

@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import urlencode, urlsplit
@@ -19,10 +19,11 @@ from orchestrator.errors import BadSettings, Conflict, NotAllowed, NotFound, Orc
 AWAY = 60.0  # seconds that the API may be away
 TIMEOUT = 30.0  # seconds for a connection and between bytes
 CHUNK = 1 << 20
-_BY_STATUS: Mapping[int, type[OrchestratorError]] = {401: NotAllowed, 403: NotAllowed, 404: NotFound, 409: Conflict}
+_BY_STATUS: Mapping[int, type[OrchestratorError]] = {401: NotAllowed, 403: NotAllowed, 404: NotFound, 409: Conflict, 410: NotFound}
 _BY_CODE: Mapping[str, type[OrchestratorError]] = {BadSettings.code: BadSettings}
 
 Body = bytes | Path | BinaryIO | None
+Query = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 class ApiClient:
@@ -35,7 +36,7 @@ class ApiClient:
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
 
-    def ask(self, method: str, path: str, token: str, *, query: Mapping[str, str] | None = None, body: Body = None) -> Answer:
+    def ask(self, method: str, path: str, token: str, *, query: Query | None = None, body: Body = None) -> Answer:
         """The answer's body, to be read and closed. `body` may be bytes, a file's path, or a stream, which is then read
         from where it stands (and, when it can seek, from there again when the request is repeated).
 

@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator import registry
-from orchestrator.errors import NotFound, TaskFailed
+from orchestrator.errors import NotFound, OrchestratorError, TaskFailed
+from orchestrator.lang.source import parse_yaml
 from orchestrator.model.values import Json
-from orchestrator.sdk import Task
+from orchestrator.sdk import AnyTask, Task
 
 MOST = 1000
 
@@ -55,6 +56,20 @@ class BuiltTasks:
         if not isinstance(task, Task):
             raise TaskFailed(f"{spec.get('type')} is not a task that a worker can run")
         return task
+
+
+def described_task(source: str, task_id: str, load: Load = registry.load) -> AnyTask:
+    """The task, or flowable, that YAML text describes. Raises TaskFailed."""
+    try:
+        spec = parse_yaml(source)
+        if not isinstance(spec, Mapping):
+            raise TaskFailed("a task is described by a map with a `type`")
+        task: AnyTask = load("task", str(spec.get("type"))).model_validate({**spec, "id": task_id})
+    except ValidationError as err:
+        raise TaskFailed(told(err)) from err
+    except (OrchestratorError, ValueError) as err:
+        raise TaskFailed(f"the described task cannot be read: {err}") from err
+    return task
 
 
 def told(err: ValidationError) -> str:

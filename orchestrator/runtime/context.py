@@ -16,7 +16,7 @@ from orchestrator.lang.expressions import Renderer
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.values import Json, format_instant
-from orchestrator.runtime.built_plugins import told
+from orchestrator.runtime.built_plugins import described_task, told
 from orchestrator.runtime.job_run import JobRun, Ledger
 from orchestrator.runtime.node import Node
 from orchestrator.runtime.reaching import Known, RunExpressions
@@ -24,7 +24,7 @@ from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.runner_choice import built_runner
 from orchestrator.runtime.services import Services
 from orchestrator.runtime.stopping import StopSignal
-from orchestrator.sdk import JobTools, LogSink, Processes, RunContext, RunInfo, RunningProcess, TaskRunner, Template, is_template, job_key
+from orchestrator.sdk import AnyTask, JobTools, LogSink, Processes, RunContext, RunInfo, RunningProcess, TaskRunner, Template, is_template, job_key
 
 LONGEST_MASKED = 4096  # characters of a text that is sealed: a whole document is no secret to look for in every line
 
@@ -66,6 +66,7 @@ class Context(RunContext):
         self.logger: RunLog = parts.log
         self.files = parts.services.files
         self.keys = parts.services.keys
+        self.records = parts.services.records
         self.variables = variables
         self._renderer = Renderer(RunExpressions(parts.services, parts.known))
 
@@ -135,6 +136,9 @@ class Context(RunContext):
         if not properties.get("type"):
             properties["type"] = self._parts.default_runner(self._parts.has_image)
         return built_runner(properties)
+
+    def task(self, source: str) -> AnyTask:
+        return described_task(source, self.info.task_id)
 
     def tools(self) -> JobTools:
         return Tools(self._parts)

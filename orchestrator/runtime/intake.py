@@ -200,6 +200,9 @@ class Intake:
 
         def put(turn: Turn) -> None:
             before = self._executor.store.key(request.namespace, request.key)
+            before = next((key for key in reversed(turn.keys) if (key.namespace, key.key) == (request.namespace, request.key)), before)
+            if not request.overwrite and before is not None and (before.expires is None or before.expires > turn.now):
+                raise Conflict(f"Cannot set value for key '{request.key}'. Key already exists and `overwrite` is set to `false`.")
             turn.keys.append(
                 KeyValue(
                     namespace=request.namespace,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orchestrator.errors import BadSettings, NotFound
+from orchestrator.errors import BadSettings, Conflict, NotFound
 from orchestrator.lang.sealing import Sealer
 from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
-from orchestrator.sdk import Files, Keys
+from orchestrator.sdk import Files, Keys, Level, Records
 
 
 class LocalServices:
@@ -24,6 +24,7 @@ class LocalServices:
         self.local_files, self.local_keys = LocalFiles(), LocalKeys()
         self.files: Files = self.local_files
         self.keys: Keys = self.local_keys
+        self.records: Records = NoRecords()
         self.secrets, self.all_outputs, self._sealer = dict(secrets or {}), dict(outputs or {}), sealer
         self.errors: list[dict[str, Json]] = []
         self.fetched: list[str] = []  # the tasks whose outputs were asked for
@@ -83,6 +84,34 @@ class LocalFiles(Files):
     def fetch_namespace_file(self, namespace: str, path: str, to: Path) -> None:
         _write(_found(self.namespaces.get(namespace, {}), path), to)
 
+    def delete(self, uri: str) -> bool:
+        return self.stored.pop(uri, None) is not None
+
+    def purge(self) -> Sequence[str]:
+        gone = list(self.stored)
+        self.stored.clear()
+        return gone
+
+    def put_namespace_file(self, namespace: str, path: str, source: Path) -> None:
+        self.namespaces.setdefault(namespace, {})[path] = source.read_bytes()
+
+    def delete_namespace_file(self, namespace: str, path: str) -> bool:
+        files = self.namespaces.get(namespace, {})
+        gone = [one for one in files if one == path or one.startswith(path.rstrip("/") + "/")]
+        for one in gone:
+            del files[one]
+        return bool(gone)
+
+
+class NoRecords(Records):
+    """Remembers no execution: without a server there is only the one that runs."""
+
+    def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
+        return iter(())
+
+    def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
+        return 0
+
 
 class LocalKeys(Keys):
     """A key-value store in memory; nothing in it expires."""
@@ -93,7 +122,9 @@ class LocalKeys(Keys):
     def get(self, namespace: str, key: str) -> Json:
         return _found(self.values, (namespace, key))
 
-    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None) -> None:
+    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None, *, description: str | None = None, overwrite: bool = True) -> None:
+        if not overwrite and (namespace, key) in self.values:
+            raise Conflict(f"there is a key {key} in {namespace}")
         self.values[namespace, key] = value
 
     def delete(self, namespace: str, key: str) -> bool:

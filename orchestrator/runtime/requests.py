@@ -78,6 +78,7 @@ class PutKey(Frozen):
     value: Json = None
     description: str | None = None
     ttl_seconds: float | None = None
+    overwrite: bool = True  # False: a key that lives refuses with Conflict
 
 
 class DeleteKeys(Frozen):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -12,8 +13,8 @@ from orchestrator.model import internal_paths as paths
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
-from orchestrator.runtime.api_client import CHUNK, ApiClient
-from orchestrator.sdk import Files, Keys
+from orchestrator.runtime.api_client import CHUNK, ApiClient, Query
+from orchestrator.sdk import Files, Keys, Level, Records
 
 
 class Services(Protocol):
@@ -21,6 +22,7 @@ class Services(Protocol):
 
     files: Files
     keys: Keys
+    records: Records
 
     def outputs(self, task_id: str) -> Mapping[str, Json]:
         """All outputs of a task as templates see them: under a loop a tree by the values of its iterations."""
@@ -47,6 +49,7 @@ class HttpServices:
         self._ask = Asked(client, dispatch)
         self.files: Files = HttpFiles(self._ask, dispatch)
         self.keys: Keys = HttpKeys(self._ask)
+        self.records: Records = HttpRecords(self._ask)
 
     def outputs(self, task_id: str) -> Mapping[str, Json]:
         found: Mapping[str, Json] = self._ask.json("GET", self._ask.at(paths.OUTPUTS, task_id=task_id))
@@ -76,13 +79,13 @@ class Asked:
     def at(self, template: str, **parts: str) -> str:
         return paths.at(template, execution_id=self._execution_id, **parts)
 
-    def json(self, method: str, path: str, body: Json = None, query: Mapping[str, str] | None = None) -> Json:
+    def json(self, method: str, path: str, body: Json = None, query: Query | None = None) -> Json:
         content = None if body is None else json.dumps(body).encode()
         with self.client.ask(method, path, self.token, query=query, body=content) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
-    def content(self, path: str, query: Mapping[str, str]) -> BinaryIO:
+    def content(self, path: str, query: Query) -> BinaryIO:
         return self.client.ask("GET", path, self.token, query=query)
 
     def copy(self, path: str, query: Mapping[str, str], to: Path) -> None:
@@ -129,6 +132,20 @@ class HttpFiles(Files):
     def fetch_namespace_file(self, namespace: str, path: str, to: Path) -> None:
         self._ask.copy(self._ask.at(paths.NAMESPACE_FILE, namespace=namespace), {"path": path}, to)
 
+    def delete(self, uri: str) -> bool:
+        return bool(self._ask.json("DELETE", self._ask.at(paths.FILES), query={"uri": uri})["deleted"])
+
+    def purge(self) -> Sequence[str]:
+        uris: list[str] = self._ask.json("POST", self._ask.at(paths.FILES_PURGE))["uris"]
+        return uris
+
+    def put_namespace_file(self, namespace: str, path: str, source: Path) -> None:
+        place = self._ask.at(paths.NAMESPACE_FILE, namespace=namespace)
+        self._ask.client.ask("PUT", place, self._ask.token, query={"path": path}, body=source).close()
+
+    def delete_namespace_file(self, namespace: str, path: str) -> bool:
+        return bool(self._ask.json("DELETE", self._ask.at(paths.NAMESPACE_FILE, namespace=namespace), query={"path": path})["deleted"])
+
 
 class HttpKeys(Keys):
     """The key-value store behind the API."""
@@ -142,8 +159,10 @@ class HttpKeys(Keys):
     def get(self, namespace: str, key: str) -> Json:
         return self._ask.json("GET", self._at(namespace, key))["value"]
 
-    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None) -> None:
-        self._ask.json("PUT", self._at(namespace, key), {"value": value, "ttl": ttl.total_seconds() if ttl is not None else None})
+    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None, *, description: str | None = None, overwrite: bool = True) -> None:
+        body = {"value": value, "ttl": ttl.total_seconds() if ttl is not None else None}
+        more = {**({"description": description} if description is not None else {}), **({} if overwrite else {"overwrite": False})}
+        self._ask.json("PUT", self._at(namespace, key), {**body, **more})
 
     def delete(self, namespace: str, key: str) -> bool:
         return bool(self._ask.json("DELETE", self._at(namespace, key))["deleted"])
@@ -151,3 +170,21 @@ class HttpKeys(Keys):
     def names(self, namespace: str) -> Sequence[str]:
         found: list[str] = self._ask.json("GET", self._ask.at(paths.KEYS, namespace=namespace))
         return found
+
+
+class HttpRecords(Records):
+    """Logs and numbers of executions behind the API."""
+
+    def __init__(self, ask: Asked) -> None:
+        self._ask = ask
+
+    def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
+        query = [("execution", execution_id), ("minLevel", min_level.value), *(("task", task) for task in task_ids)]
+        with self._ask.content(self._ask.at(paths.LOGS), query) as answer:
+            for line in io.BufferedReader(answer):  # type: ignore[type-var]  # a raw stream, whatever its class
+                yield json.loads(line)
+
+    def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
+        bounds = {"flowId": flow_id, "startDate": start, "endDate": end}
+        query = [("namespace", namespace), *((name, value) for name, value in bounds.items() if value), *(("state", state) for state in states)]
+        return int(self._ask.json("GET", self._ask.at(paths.COUNT), query=query)["count"])

@@ -2,10 +2,12 @@
 
 from orchestrator.errors import (
     BadSettings,
+    Conflict,
     ExpressionFailed,
     JobLost,
     JobRejected,
     NotFound,
+    OrchestratorError,
     RunnerUnavailable,
     TaskFailed,
     TimedOut,
@@ -16,7 +18,7 @@ from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Duration, Json, Label, format_duration, labels_of, parse_duration
-from orchestrator.sdk.context import Files, Keys, RunContext, RunInfo, RunLogger
+from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger
 from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
 from orchestrator.sdk.plugin import PluginModel
@@ -29,6 +31,7 @@ from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
 __all__ = [
     "AnyTask",
     "BadSettings",
+    "Conflict",
     "Duration",
     "Dynamic",
     "ExpressionFailed",
@@ -48,6 +51,7 @@ __all__ = [
     "LineSplitter",
     "LogSink",
     "NotFound",
+    "OrchestratorError",
     "Order",
     "Parsed",
     "PhaseName",
@@ -55,6 +59,7 @@ __all__ = [
     "PluginModel",
     "Processes",
     "Reaper",
+    "Records",
     "Retry",
     "RunContext",
     "RunInfo",

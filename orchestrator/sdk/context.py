@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit
@@ -13,6 +13,9 @@ from orchestrator.model.log import Level
 from orchestrator.model.values import Frozen, Json
 from orchestrator.sdk.runner import JobTools, LogSink, TaskRunner
 from orchestrator.sdk.template import Dynamic
+
+if TYPE_CHECKING:
+    from orchestrator.sdk.task import AnyTask
 
 T = TypeVar("T")
 
@@ -56,10 +59,22 @@ class Files(Protocol):
 
     def size(self, uri: str) -> int: ...
 
+    def delete(self, uri: str) -> bool:
+        """Remove a file of this very execution; whether it was there."""
+
+    def purge(self) -> Sequence[str]:
+        """Remove all files of this execution, its file inputs too; their URIs."""
+
     def namespace_files(self, namespace: str) -> Sequence[str]:
         """Paths of all files of a namespace, with a leading `/`."""
 
     def fetch_namespace_file(self, namespace: str, path: str, to: Path) -> None: ...
+
+    def put_namespace_file(self, namespace: str, path: str, source: Path) -> None:
+        """Make a local file's bytes the content of a path, which begins with `/`; what it held before is gone."""
+
+    def delete_namespace_file(self, namespace: str, path: str) -> bool:
+        """Remove a file, or a folder with all below it, and the folders above that are empty then; whether it was there."""
 
 
 class Keys(Protocol):
@@ -68,11 +83,24 @@ class Keys(Protocol):
     def get(self, namespace: str, key: str) -> Json:
         """The value. Raises NotFound when there is none or it has expired."""
 
-    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None) -> None: ...
+    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None, *, description: str | None = None, overwrite: bool = True) -> None:
+        """Keep a value. Raises NotFound for an unknown namespace, and Conflict when the key lives and is not to be overwritten."""
 
     def delete(self, namespace: str, key: str) -> bool: ...
 
     def names(self, namespace: str) -> Sequence[str]: ...
+
+
+class Records(Protocol):
+    """What the installation remembers of executions. All raise NotFound, NotAllowed or Unavailable."""
+
+    def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
+        """The log lines of an execution (of some of its tasks, if named) as the API shows them, oldest first, one by one."""
+
+    def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
+        """How many executions a flow has (without `flow_id`: all flows of the namespace and of those below it).
+
+        `start` and `end` bound when they began, as ISO-8601 text."""
 
 
 class RunContext(Protocol):
@@ -82,6 +110,7 @@ class RunContext(Protocol):
     logger: RunLogger
     files: Files
     keys: Keys
+    records: Records
     variables: Mapping[str, Any]
 
     def render(self, value: Dynamic[T] | None) -> T:
@@ -116,6 +145,9 @@ class RunContext(Protocol):
 
     def runner(self, spec: Mapping[str, Json] | None) -> TaskRunner:
         """The task runner that a `taskRunner:` property names; None gives the one chosen for this run by the server's rule."""
+
+    def task(self, source: str) -> AnyTask:
+        """The task that YAML text describes; its id is this run's task's. Raises TaskFailed when it is none that is installed here."""
 
     def tools(self) -> JobTools: ...
 

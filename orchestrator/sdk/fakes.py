@@ -7,19 +7,20 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from orchestrator.errors import BadSettings, ExpressionFailed, NotFound
+from orchestrator.errors import BadSettings, Conflict, ExpressionFailed, NotFound
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit
 from orchestrator.model.log import Level
 from orchestrator.model.values import Json
-from orchestrator.sdk.context import Files, Keys, RunContext, RunInfo, RunLogger
+from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, RunningProcess, TaskRunner
+from orchestrator.sdk.task import AnyTask
 from orchestrator.sdk.template import Template, is_template
 from orchestrator.sdk.values import text_of
 
@@ -59,7 +60,7 @@ class FakeFiles(Files):
 
     def __init__(self, folder: Path, namespaces: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._folder = folder
-        self.namespaces = namespaces or {}
+        self.namespaces = {namespace: dict(files) for namespace, files in (namespaces or {}).items()}
         self._count = 0
 
     def _path(self, uri: str) -> Path:
@@ -94,30 +95,70 @@ class FakeFiles(Files):
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(self.namespaces[namespace][path])
 
+    def delete(self, uri: str) -> bool:
+        there = (path := self._folder / uri.removeprefix("kestra:///")).is_file()
+        path.unlink(missing_ok=True)
+        return there
+
+    def purge(self) -> Sequence[str]:
+        found = sorted(path for path in self._folder.rglob("*") if path.is_file())
+        for path in found:
+            path.unlink()
+        return [f"kestra:///{path.relative_to(self._folder)}" for path in found]
+
+    def put_namespace_file(self, namespace: str, path: str, source: Path) -> None:
+        self.namespaces.setdefault(namespace, {})[path] = source.read_text()
+
+    def delete_namespace_file(self, namespace: str, path: str) -> bool:
+        files = self.namespaces.get(namespace, {})
+        gone = [one for one in files if one == path or one.startswith(path.rstrip("/") + "/")]
+        for one in gone:
+            del files[one]
+        return bool(gone)
+
     def text(self, uri: str) -> str:
         """What a stored file holds."""
         return self._path(uri).read_text()
 
 
 class FakeKeys(Keys):
-    """A key-value store in a dict."""
+    """A key-value store in a dict; `about` holds the time to live and the description of each value put."""
 
     def __init__(self) -> None:
         self.values: dict[tuple[str, str], Json] = {}
+        self.about: dict[tuple[str, str], tuple[timedelta | None, str | None]] = {}
 
     def get(self, namespace: str, key: str) -> Json:
         if (namespace, key) not in self.values:
             raise NotFound(f"no key {key} in {namespace}")
         return self.values[namespace, key]
 
-    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None) -> None:
+    def put(self, namespace: str, key: str, value: Json, ttl: timedelta | None = None, *, description: str | None = None, overwrite: bool = True) -> None:
+        if not overwrite and (namespace, key) in self.values:
+            raise Conflict(f"there is a key {key} in {namespace}")
         self.values[namespace, key] = value
+        self.about[namespace, key] = (ttl, description)
 
     def delete(self, namespace: str, key: str) -> bool:
         return self.values.pop((namespace, key), self) is not self
 
     def names(self, namespace: str) -> Sequence[str]:
         return sorted(key for space, key in self.values if space == namespace)
+
+
+class FakeRecords(Records):
+    """Log lines and executions as the test puts them in: `lines` by execution, `executions` of namespace, flow and state."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, list[dict[str, Json]]] = {}
+        self.executions: list[tuple[str, str, str]] = []
+
+    def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
+        loud = list(Level)[list(Level).index(min_level) :]
+        return (line for line in self.lines[execution_id] if line["level"] in loud and (not task_ids or line["taskId"] in task_ids))
+
+    def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
+        return sum(space == namespace and flow_id in (None, flow) and (not states or state in states) for space, flow, state in self.executions)
 
 
 class LocalProcess(RunningProcess):
@@ -199,6 +240,8 @@ class FakeContext(RunContext):
         self.logger: FakeLogger = FakeLogger()
         self.files: FakeFiles = FakeFiles(folder / "storage", namespaces)
         self.keys: FakeKeys = FakeKeys()
+        self.records: FakeRecords = FakeRecords()
+        self.tasks: dict[str, AnyTask] = {}
         self.variables = dict(variables or {})
         self.job_tools = FakeTools(processes)
         self.metrics: list[tuple[str, str, float, Mapping[str, str]]] = []
@@ -271,6 +314,9 @@ class FakeContext(RunContext):
         if self._runner is None:
             raise BadSettings("this test context was given no runner")
         return type(self._runner).model_validate(self._runner.model_dump(exclude_unset=True))  # an instance serves one job
+
+    def task(self, source: str) -> AnyTask:
+        return self.tasks[source]
 
     def tools(self) -> JobTools:
         return self.job_tools

@@ -30,6 +30,7 @@ from orchestrator.server.routes import (
     outputs,
     plugins,
     run_files,
+    run_records,
     runs,
     triggers,
 )
@@ -49,6 +50,7 @@ ROUTERS = (
     execution_files.router,
     runs.router,
     run_files.router,
+    run_records.router,
     flow_checks.router,
     flow_sets.router,
     flows.router,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
 from orchestrator.errors import NotAllowed, NotFound
 from orchestrator.model import internal_paths
 from orchestrator.model.file_uri import FileUri, safe_name
-from orchestrator.runtime.requests import PutFile
+from orchestrator.runtime.requests import DeleteFiles, PutFile
 from orchestrator.server import answers, namespace_files
 from orchestrator.server.asked import Asked
 from orchestrator.server.files import sent
@@ -44,6 +45,28 @@ async def get(request: Request, execution_id: str) -> Response:
     return sent(parts.blobs, _file(parts, execution_id, Asked(request).required("uri")))
 
 
+@router.delete(internal_paths.FILES, response_model=None)
+async def delete(request: Request, execution_id: str) -> Response:
+    """Remove a file of this very execution; another's may only be read."""
+    parts, uri = parts_of(request), _uri(Asked(request).required("uri"))
+    if uri.execution_id != execution_id:
+        raise NotAllowed(f"{uri} belongs to another execution")
+    file = parts.reader.file("execution", execution_id, uri.path)
+    if file is not None:
+        await _forget(parts, [file])
+    return answers.made({"deleted": file is not None})
+
+
+@router.post(internal_paths.FILES_PURGE, response_model=None)
+async def purge(request: Request, execution_id: str) -> Response:
+    parts = parts_of(request)
+    execution = found_execution(parts, execution_id)
+    files = [file for file in await slowly(lambda: parts.reader.files("execution", execution_id)) if not file.directory]
+    await _forget(parts, files)
+    uris = [FileUri(namespace=execution.namespace, flow_id=execution.flow_id, execution_id=execution_id, path=file.path) for file in files]
+    return answers.made({"uris": [str(uri) for uri in uris]})
+
+
 @router.get(internal_paths.FILE_SIZE, response_model=None)
 async def size(request: Request, execution_id: str) -> Response:
     return answers.made({"size": _file(parts_of(request), execution_id, Asked(request).required("uri")).size})
@@ -67,12 +90,39 @@ async def namespace_file(request: Request, execution_id: str, namespace: str) ->
         return sent(parts.blobs, namespace_files.found(parts, namespace, path))
 
 
-def _file(parts: Parts, execution_id: str, text: str) -> StoredFile:
-    """A file that this execution may read: its own, or one of those it comes from. Raises NotFound and NotAllowed."""
+@router.put(internal_paths.NAMESPACE_FILE, response_model=None)
+async def put_namespace_file(request: Request, execution_id: str, namespace: str) -> Response:
+    parts, path = parts_of(request), namespace_files.allowed(Asked(request).required("path"))
+    with parts.blobs.draft() as draft:
+        async for chunk in request.stream():
+            await asyncio.to_thread(draft.write, chunk)
+        blob, size = await asyncio.to_thread(draft.keep)
+    await namespace_files.keep(parts, namespace, path, blob, size)
+    return answers.empty(204)
+
+
+@router.delete(internal_paths.NAMESPACE_FILE, response_model=None)
+async def delete_namespace_file(request: Request, execution_id: str, namespace: str) -> Response:
+    path = namespace_files.allowed(Asked(request).required("path"))
+    return answers.made({"deleted": await namespace_files.forget(parts_of(request), namespace, path)})
+
+
+async def _forget(parts: Parts, files: Sequence[StoredFile]) -> None:
+    for file in files:
+        await parts.executor.delete_files(DeleteFiles(kind=file.kind, owner=file.owner, path=file.path))
+        await asyncio.to_thread(parts.blobs.remove, file.blob)
+
+
+def _uri(text: str) -> FileUri:
     try:
-        uri = FileUri.parse(text)
+        return FileUri.parse(text)
     except ValueError as err:
         raise BadArgument(str(err)) from err
+
+
+def _file(parts: Parts, execution_id: str, text: str) -> StoredFile:
+    """A file that this execution may read: its own, or one of those it comes from. Raises NotFound and NotAllowed."""
+    uri = _uri(text)
     if uri.execution_id != execution_id and uri.execution_id not in _origins(parts, execution_id):
         raise NotAllowed(f"{text} belongs to another execution")
     return found_file(parts, uri)

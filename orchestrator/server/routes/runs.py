@@ -17,7 +17,8 @@ from orchestrator.server.bodies import json_object
 from orchestrator.server.lookups import error_logs
 from orchestrator.server.parts import Parts, parts_of, slowly
 from orchestrator.server.problems import BadArgument
-from orchestrator.server.routes.keys import checked, key_value, living
+from orchestrator.server.routes.executions import found_execution
+from orchestrator.server.routes.keys import above, checked, key_value, living
 
 router = APIRouter()
 
@@ -77,14 +78,24 @@ async def key_put(request: Request, execution_id: str, namespace: str, key: str)
     ttl: Json = body.get("ttl")
     if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or ttl <= 0):
         raise BadArgument("`ttl` is a number of seconds")
-    wanted = PutKey(namespace=namespace, key=checked(key), value=body.get("value"), description=body.get("description"), ttl_seconds=ttl)
-    await parts_of(request).executor.put_key(wanted)
+    parts = parts_of(request)
+    await slowly(lambda: check_namespace(parts, execution_id, namespace))
+    more = {"description": body.get("description"), "overwrite": body.get("overwrite", True) is not False}
+    await parts.executor.put_key(PutKey(namespace=namespace, key=checked(key), value=body.get("value"), ttl_seconds=ttl, **more))
     return answers.empty(204)
 
 
 @router.delete(internal_paths.KEY, response_model=None)
 async def key_delete(request: Request, execution_id: str, namespace: str, key: str) -> Response:
     return answers.made({"deleted": bool(await parts_of(request).executor.delete_keys(DeleteKeys(namespace=namespace, keys=(key,))))})
+
+
+def check_namespace(parts: Parts, execution_id: str, namespace: str) -> None:
+    """Raises NotFound for a namespace that is neither the execution's own, nor above it, nor one that holds a flow."""
+    if namespace in above(found_execution(parts, execution_id).namespace):
+        return
+    if not any(namespace in above(known) for known in parts.reader.namespaces()):
+        raise NotFound(f"The namespace '{namespace}' does not exist")
 
 
 def sealer_of(parts: Parts) -> Sealer:

@@ -20,6 +20,7 @@ from orchestrator.errors import BadSettings, Conflict, NotAllowed, NotFound, Ref
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.runtime.api_client import ApiClient
 from orchestrator.runtime.services import HttpServices
+from orchestrator.sdk import Level
 
 BIG = bytes(range(256)) * 8192  # 2 MiB
 
@@ -197,3 +198,40 @@ def test_a_server_that_stays_away_is_given_up(services: HttpServices) -> None:
     with pytest.raises(Unavailable):
         client.ask("GET", "/x", "tok")
     assert time.monotonic() - began < 5
+
+
+def test_a_key_may_be_kept_with_a_description_and_only_once(api: Api, services: HttpServices) -> None:
+    answer(api, "/kv/acme/k", b"", 204)
+    services.keys.put("acme", "k", 1, description="d", overwrite=False)
+    assert json.loads(api.asked[-1][4]) == {"value": 1, "ttl": None, "description": "d", "overwrite": False}
+    answer(api, "/kv/acme/k", {"message": "expired"}, 410)
+    with pytest.raises(NotFound, match="expired"):
+        services.keys.get("acme", "k")
+
+
+def test_files_are_deleted_and_purged(api: Api, services: HttpServices) -> None:
+    answer(api, "/files", {"deleted": True})
+    answer(api, "/files/purge", {"uris": ["u"]})
+    assert services.files.delete("kestra:///u")
+    assert services.files.purge() == ["u"]
+    assert [(method, query) for method, _, query, _, _ in api.asked] == [("DELETE", {"uri": ["kestra:///u"]}), ("POST", {})]
+
+
+def test_namespace_files_are_written_and_deleted(api: Api, services: HttpServices, tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(BIG)
+    answer(api, "/namespace-files/acme/content", b"", 204)
+    services.files.put_namespace_file("acme", "/a", tmp_path / "big")
+    assert (api.asked[-1][0], api.asked[-1][2], api.asked[-1][4] == BIG) == ("PUT", {"path": ["/a"]}, True)
+    answer(api, "/namespace-files/acme/content", {"deleted": False})
+    assert not services.files.delete_namespace_file("acme", "/a")
+
+
+def test_logs_come_line_by_line_and_executions_are_counted(api: Api, services: HttpServices) -> None:
+    answer(api, "/logs", b'{"message": "a"}\n{"message": "b"}\n')
+    answer(api, "/count", {"count": 3})
+    assert [line["message"] for line in services.records.logs("e2", min_level=Level.INFO, task_ids=("t", "u"))] == ["a", "b"]
+    assert services.records.count("acme", "f", states=("SUCCESS", "FAILED"), start="2020-01-01T00:00:00Z") == 3
+    assert [query for _, _, query, _, _ in api.asked] == [
+        {"execution": ["e2"], "minLevel": ["INFO"], "task": ["t", "u"]},
+        {"namespace": ["acme"], "flowId": ["f"], "startDate": ["2020-01-01T00:00:00Z"], "state": ["SUCCESS", "FAILED"]},
+    ]
