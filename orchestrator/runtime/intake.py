@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -44,6 +45,9 @@ class Intake:
             return await serve(text)
         except OrchestratorError as err:
             return failure(err)
+        except Exception as err:  # a bug is told as one: passed on, it would look like an executor that is away
+            traceback.print_exc()
+            return failure(OrchestratorError(f"internal error: {type(err).__name__}: {err}"))
 
     # --- flows
 

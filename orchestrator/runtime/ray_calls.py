@@ -26,16 +26,16 @@ def executor_handle() -> Any:
 
 async def call_executor(method: str, text: str) -> str:
     """The transport of ExecutorClient: waits out a restart of the executor (2 s), for at most 20 s. Requests may be repeated."""
-    for attempt in range(100):
+    last: Exception = Unavailable("never asked")
+    for _ in range(100):
         try:
             answer: str = await executor_handle().call.remote(method, text)
-        except (RayError, Unavailable):
-            if attempt == 99:
-                break
+        except (RayError, Unavailable) as err:
+            last = err
             await asyncio.sleep(0.2)
         else:
             return answer
-    raise Unavailable("the executor does not answer")
+    raise Unavailable(f"the executor does not answer: {type(last).__name__}: {str(last).strip().splitlines()[0] if str(last).strip() else ''}")
 
 
 def send_to_executor(text: str) -> None:

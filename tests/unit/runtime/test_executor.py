@@ -119,3 +119,12 @@ def test_a_run_that_cannot_be_sent_fails_alone(tmp_path: Path) -> None:
             assert not own.parts.executor.failed.done()
 
     asyncio.run(check())
+
+
+def test_a_bug_is_told_as_one_and_not_as_an_executor_that_is_away(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with house(tmp_path) as own:
+            told = await own.call("create_execution", namespace="house")  # no flow_id: pydantic's error is none of ours
+            assert told["error"]["code"] == "internal"
+
+    asyncio.run(check())
