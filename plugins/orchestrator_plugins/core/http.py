@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import httpx
 
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+T = TypeVar("T")
 SHOWN = 2000  # characters of a body shown in an error
 
 
@@ -59,8 +60,8 @@ class Options(PluginModel):
     basic_auth_password: Dynamic[Text] | None = None
 
 
-class Request(Task):
-    """Make one HTTP request and give back its code, headers and body. A code of 400 or more fails the task."""
+class Call(Task):
+    """What every task that makes one HTTP request is told."""
 
     uri: Dynamic[Text] = Field(description="The address.", examples=["https://example.org/items?page={{ inputs.page }}"])
     method: Dynamic[Text] = Field("GET", description="The HTTP method.")
@@ -71,28 +72,8 @@ class Request(Task):
     headers: Mapping[str, Json] | None = Field(None, description="Further headers.")
     options: Options = Field(default_factory=Options, description="Time limits, redirects, authentication.")
     allow_failed: Dynamic[bool] = Field(False, description="Whether a code of 400 or more is a success too.")
-    encrypt_body: Dynamic[bool] = Field(False, description="Give the body back encrypted, as `encryptedBody`.")
 
-    def run(self, ctx: RunContext) -> Mapping[str, Json]:
-        answer = _until_stopped(ctx, lambda: self._ask(ctx))
-        self._check(ctx, answer)
-        body = None if answer.request.method == "HEAD" else answer.text
-        outputs: dict[str, Json] = {"code": answer.status_code, "uri": str(answer.url), "headers": _headers(answer)}
-        if body is not None and ctx.render(self.encrypt_body):
-            return {**outputs, "encryptedBody": ctx.seal(body)}
-        return {**outputs, "body": body}
-
-    def _ask(self, ctx: RunContext) -> httpx.Response:
-        import httpx
-
-        uri = ctx.render(self.uri)
-        try:
-            with httpx.Client(**self._client_options(ctx)) as client:
-                return client.request(ctx.render(self.method).upper(), uri, **self._content(ctx))
-        except (httpx.HTTPError, httpx.InvalidURL) as err:
-            raise TaskFailed(f"request to '{uri}' failed: {err or type(err).__name__}") from err
-
-    def _client_options(self, ctx: RunContext) -> dict[str, Any]:
+    def client_options(self, ctx: RunContext) -> dict[str, Any]:
         import httpx
 
         options = self.options
@@ -116,7 +97,7 @@ class Request(Task):
             return (ctx.render(options.basic_auth_user), ctx.render(options.basic_auth_password) or "")
         return None
 
-    def _content(self, ctx: RunContext) -> dict[str, Any]:
+    def content(self, ctx: RunContext) -> dict[str, Any]:
         headers = {name: text_of(value) for name, value in (ctx.render(self.headers) or {}).items() if value is not None}
         auth = self.options.auth
         if auth is not None and auth.type == "BEARER":
@@ -133,14 +114,44 @@ class Request(Task):
             kind = "application/json"
         return {**content, "content": text_of(body).encode(), "headers": {**({"Content-Type": kind} if kind else {}), **headers}}
 
-    def _check(self, ctx: RunContext, answer: httpx.Response) -> None:
+    def allows(self, ctx: RunContext, code: int) -> bool:
+        """Whether an answer's code is a success."""
         allowed = ctx.render(self.options.allowed_response_codes)
-        fails = answer.status_code not in allowed if allowed else answer.status_code >= 400
-        if fails and not (ctx.render(self.allow_failed) or ctx.render(self.options.allow_failed)):
+        fails = code not in allowed if allowed else code >= 400
+        return not fails or bool(ctx.render(self.allow_failed) or ctx.render(self.options.allow_failed))
+
+
+class Request(Call):
+    """Make one HTTP request and give back its code, headers and body. A code of 400 or more fails the task."""
+
+    encrypt_body: Dynamic[bool] = Field(False, description="Give the body back encrypted, as `encryptedBody`.")
+
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        answer = until_stopped(ctx, lambda: self._ask(ctx))
+        self._check(ctx, answer)
+        body = None if answer.request.method == "HEAD" else answer.text
+        outputs: dict[str, Json] = {"code": answer.status_code, "uri": str(answer.url), "headers": headers_of(answer)}
+        if body is not None and ctx.render(self.encrypt_body):
+            return {**outputs, "encryptedBody": ctx.seal(body)}
+        return {**outputs, "body": body}
+
+    def _ask(self, ctx: RunContext) -> httpx.Response:
+        import httpx
+
+        uri = ctx.render(self.uri)
+        try:
+            with httpx.Client(**self.client_options(ctx)) as client:
+                return client.request(ctx.render(self.method).upper(), uri, **self.content(ctx))
+        except (httpx.HTTPError, httpx.InvalidURL) as err:
+            raise TaskFailed(f"request to '{uri}' failed: {err or type(err).__name__}") from err
+
+    def _check(self, ctx: RunContext, answer: httpx.Response) -> None:
+        if not self.allows(ctx, answer.status_code):
             raise TaskFailed(f"Failed http request with response code '{answer.status_code}' and body:\n{answer.text[:SHOWN]}")
 
 
-def _headers(answer: httpx.Response) -> dict[str, list[str]]:
+def headers_of(answer: httpx.Response) -> dict[str, list[str]]:
+    """An answer's headers; each may come several times."""
     found: dict[str, list[str]] = {}
     for name, value in answer.headers.multi_items():
         found.setdefault(name, []).append(value)
@@ -152,23 +163,24 @@ def _seconds(ctx: RunContext, *choices: Dynamic[timedelta] | None, default: floa
     return default if chosen is None else ctx.render(chosen).total_seconds()
 
 
-def _until_stopped(ctx: RunContext, ask: Callable[[], httpx.Response]) -> httpx.Response:
+def until_stopped(ctx: RunContext, ask: Callable[[], T]) -> T:
     """Do it on a thread of its own, so that a stop need not wait for a server that does not answer."""
     over = Event()
-    result: list[httpx.Response | BaseException] = []
+    result: list[T] = []
+    failed: list[BaseException] = []
 
     def work() -> None:
         try:
             result.append(ask())
         except BaseException as err:
-            result.append(err)
+            failed.append(err)
         over.set()
 
     ctx.on_stop(over.set)
     Thread(target=work, name="http", daemon=True).start()
     over.wait()
+    if failed:
+        raise failed[0]
     if not result:
         raise TaskFailed("stopped while waiting for the server's answer")
-    if isinstance(result[0], BaseException):
-        raise result[0]
     return result[0]

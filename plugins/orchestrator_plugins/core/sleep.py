@@ -7,7 +7,7 @@ from threading import Event
 
 from pydantic import Field
 
-from orchestrator.sdk import Duration, Dynamic, Json, RunContext, Task
+from orchestrator.sdk import Duration, Dynamic, Json, RunContext, Task, format_duration
 
 
 class Sleep(Task):
@@ -16,7 +16,9 @@ class Sleep(Task):
     duration: Dynamic[Duration] = Field(description="How long to wait, as an ISO-8601 duration.", examples=["PT5S"])
 
     def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        length = ctx.render(self.duration)
+        ctx.logger.info(f"Waiting for {format_duration(length)}")
         stopped = Event()
         ctx.on_stop(stopped.set)
-        stopped.wait(ctx.render(self.duration).total_seconds())
+        stopped.wait(length.total_seconds())
         return {}

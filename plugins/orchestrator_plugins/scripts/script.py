@@ -26,7 +26,8 @@ from orchestrator.sdk import (
     parse_duration,
     text_map,
 )
-from orchestrator_plugins.scripts.files import checked_patterns, keep_output_files, put_input_files, put_namespace_files, with_local_copies
+from orchestrator.sdk.folders import checked_patterns
+from orchestrator_plugins.scripts.files import keep_output_files, put_input_files, put_namespace_files, with_local_copies
 from orchestrator_plugins.scripts.properties import ScriptTask, Words, words
 from orchestrator_plugins.scripts.speech import Speech
 
