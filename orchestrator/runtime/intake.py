@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.errors import Conflict, FlowInvalid, InputInvalid, NotFound, OrchestratorError
@@ -205,7 +205,7 @@ class Intake:
         def put(turn: Turn) -> None:
             before = self._executor.store.key(request.namespace, request.key)
             before = next((key for key in reversed(turn.keys) if (key.namespace, key.key) == (request.namespace, request.key)), before)
-            if not request.overwrite and before is not None and (before.expires is None or before.expires > turn.now):
+            if not request.overwrite and before is not None and not _over(before, turn.now):
                 raise Conflict(f"Cannot set value for key '{request.key}'. Key already exists and `overwrite` is set to `false`.")
             turn.keys.append(
                 KeyValue(
@@ -226,7 +226,8 @@ class Intake:
         request = asked.DeleteKeys.model_validate_json(text)
 
         def delete(turn: Turn) -> list[str]:
-            there = [key for key in request.keys if self._executor.store.key(request.namespace, key) is not None]
+            kept = {key: self._executor.store.key(request.namespace, key) for key in request.keys}
+            there = [key for key, entry in kept.items() if entry is not None and (not request.expired or _over(entry, turn.now))]
             turn.keys_gone.extend((request.namespace, key) for key in there)
             return there
 
@@ -288,6 +289,10 @@ class Intake:
                 "executor": {"ready": self._executor.ready, "executions": len(self._executor.live)},
             }
         )
+
+
+def _over(entry: KeyValue, now: datetime) -> bool:
+    return entry.expires is not None and entry.expires <= now
 
 
 def _folders_above(path: str) -> list[str]:

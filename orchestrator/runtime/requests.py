@@ -84,6 +84,7 @@ class PutKey(Frozen):
 class DeleteKeys(Frozen):
     namespace: str
     keys: tuple[str, ...]
+    expired: bool = False  # True: only those whose time to live is over
 
 
 class PutFile(Frozen):

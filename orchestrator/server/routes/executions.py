@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,7 +12,7 @@ from orchestrator.errors import NotFound, Refused
 from orchestrator.lang.expressions import Renderer
 from orchestrator.lang.inputs import validate_each
 from orchestrator.model.execution import Execution
-from orchestrator.model.flow import Flow
+from orchestrator.model.flow import Flow, Input
 from orchestrator.model.new_ids import new_id
 from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.requests import CreateExecution, ExecutionAction, FileGiven
@@ -191,18 +192,25 @@ def sorted_out(parts: Parts, form: Form, flow: Flow | None) -> tuple[Mapping[str
 
     The text of an upload is the value of an input that is no file; what no input wants is dropped.
     """
-    types = {spec.id: spec.type.upper() for spec in flow.inputs} if flow is not None else {}
+    specs = {spec.id: spec for spec in flow.inputs} if flow is not None else {}
+    types = {name: spec.type.upper() for name, spec in specs.items()}
     texts: dict[str, Json] = dict(form.texts)
     files: dict[str, FileGiven] = {}
     for upload in form.uploads:
         name = upload.part if upload.part in types else upload.name
         if types.get(name) == "FILE":
-            files[name] = FileGiven(name=upload.name, blob=upload.blob, size=upload.size)
+            files[name] = FileGiven(name=_with_extension(upload.name, specs[name]), blob=upload.blob, size=upload.size)
         else:
             if name in types:
                 texts[name] = _text(parts, upload)
             parts.blobs.remove(upload.blob)
     return texts, files
+
+
+def _with_extension(name: str, spec: Input) -> str:
+    """A file's name; one without an extension gets that of the input's declaration."""
+    extension = spec.raw.get("extension")
+    return f"{name}.{extension.lstrip('.')}" if isinstance(extension, str) and extension and not PurePath(name).suffix else name
 
 
 def _text(parts: Parts, upload: Upload) -> str:

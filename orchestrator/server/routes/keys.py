@@ -62,7 +62,12 @@ async def inherited(request: Request, namespace: str) -> Response:
 
 @router.get("/namespaces/{namespace}/kv/{key}", response_model=None)
 async def get(request: Request, namespace: str, key: str) -> Response:
-    return answers.made(shapes.typed_value(key_value(parts_of(request), namespace, checked(key)).value))
+    """The value. An expired one is told as such once, and then forgotten."""
+    try:
+        return answers.made(shapes.typed_value(key_value(parts_of(request), namespace, checked(key)).value))
+    except Gone:
+        await parts_of(request).executor.delete_keys(DeleteKeys(namespace=namespace, keys=(key,), expired=True))
+        raise
 
 
 @router.put("/namespaces/{namespace}/kv/{key}", response_model=None)

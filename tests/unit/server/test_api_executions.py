@@ -45,6 +45,13 @@ async def test_a_file_is_an_input_by_its_parts_name_or_by_its_own(api: httpx.Asy
     assert (await api.get(f"/api/v1/executions/{started['id']}/file/metas", params={"path": uri})).json() == {"size": 300_000}
 
 
+@pytest.mark.parametrize(("name", "kept"), [("doc", "doc.csv"), ("own.txt", "own.txt")])
+async def test_a_file_without_an_extension_gets_that_of_its_input(api: httpx.AsyncClient, name: str, kept: str) -> None:
+    await api.post("/api/v1/flows", content=FLOW.replace("type: FILE", "type: FILE, extension: .csv"), headers=YAML)
+    started = (await api.post("/api/v1/executions/io.acme/hello", files={"doc": (name, b"x", "text/plain")})).json()
+    assert started["inputs"]["doc"].endswith(f"/inputs/doc/{kept}")
+
+
 async def test_a_broken_form_is_refused_and_leaves_no_bytes(api: httpx.AsyncClient, open_site: Site, flow: None) -> None:
     broken = b'--x\r\nContent-Disposition: form-data; name="doc"; filename="doc"\r\n\r\nhalf'
     answer = await api.post("/api/v1/executions/io.acme/hello", content=broken, headers={"Content-Type": "multipart/form-data; boundary=x"})

@@ -58,10 +58,11 @@ async def test_a_bad_key_value_or_life_is_refused(api: httpx.AsyncClient, key: s
     assert (answer.status_code, answer.json()["message"].startswith("Illegal argument: ")) == (422, True)
 
 
-async def test_an_expired_value_is_gone(api: httpx.AsyncClient, open_site: Site) -> None:
+async def test_an_expired_value_is_told_once_and_then_forgotten(api: httpx.AsyncClient, open_site: Site) -> None:
     await api.put(f"{KV}/k", content="1", headers={"ttl": "PT0.000001S"})
     answer = await api.get(f"{KV}/k")
     assert (answer.status_code, answer.json()["message"].startswith("Resource has expired: ")) == (410, True)
+    assert (await api.get(f"{KV}/k")).status_code == 404
     assert (await api.get(KV)).json() == []
 
 
