@@ -18,6 +18,7 @@ PATIENCE = 120.0  # seconds that an engine may be away
 PAUSE = 0.5  # seconds before it is asked again
 OOM_WORD, OOM_LOOK = 1.0, 0.1  # seconds that the word of an OOM kill may come after the end, and between looks
 SIGKILLED = 137
+_UNTOLD = "oom-untold"
 
 
 def followed(opened: Callable[[], AbstractContextManager[Engine]], container: str, logs: LogSink) -> JobExit:
@@ -46,7 +47,10 @@ def _until_cut(engine: Engine, container: str, reading: Reading) -> JobExit | No
     state = _end_of(engine, container)
     reading.end()
     reason = "the container ran out of memory (OOM)" if state.get("OOMKilled") else state.get("Error") or None
-    return JobExit(code=int(state["ExitCode"]), oom_killed=bool(state.get("OOMKilled")), reason=reason, details={"containerId": container})
+    if _UNTOLD in state:
+        reason = "the container was killed below its memory limit, and not by us: most likely it ran out of memory (OOM)"
+    oom = bool(state.get("OOMKilled")) or _UNTOLD in state
+    return JobExit(code=int(state["ExitCode"]), oom_killed=oom, reason=reason, details={"containerId": container})
 
 
 def _end_of(engine: Engine, container: str) -> dict[str, Any]:
@@ -58,6 +62,10 @@ def _end_of(engine: Engine, container: str) -> dict[str, Any]:
             raise JobLost(f"container {container[:12]} was removed by someone else before its end was known")
         state: dict[str, Any] = ended["State"]
         may_be_oom = int(state["ExitCode"]) == SIGKILLED and not state.get("OOMKilled") and ended.get("HostConfig", {}).get("Memory")
-        if not may_be_oom or time.monotonic() > deadline:
+        if not may_be_oom:
             return state
+        if time.monotonic() > deadline:
+            # Engines lose the word of an OOM kill now and then when the container's group goes at once. Nothing inside
+            # can SIGKILL a container's first process, so under a limit it was the kernel, or a person.
+            return {**state, _UNTOLD: True}
         time.sleep(OOM_LOOK)
