@@ -44,8 +44,8 @@ architecture: $(STAMP)  ## which room imports which
 
 # Tests that start Ray come one after another; they measure and kill processes.
 tests: $(STAMP)  ## unit, contract and integration tests
-	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not ray' --ignore tests/test_architecture.py tests
-	$(BIN)/pytest -q -m ray tests
+	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not ray and not alone' --ignore tests/test_architecture.py tests
+	$(BIN)/pytest -q -m 'ray or alone' tests
 
 bench: $(STAMP)  ## measure a server beside bare Ray on this machine
 	$(BIN)/python -m benchmarks.run

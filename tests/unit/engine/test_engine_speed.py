@@ -13,6 +13,8 @@ from orchestrator.engine.events import RunEnded, RunReceived
 from orchestrator.engine.variables import variables
 from orchestrator.model.state import State
 
+pytestmark = pytest.mark.alone
+
 
 def _drive(items: int, limit: int) -> tuple[float, int]:
     """CPU seconds of a ForEach from its start to its end, and the events it took."""
