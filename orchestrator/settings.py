@@ -16,9 +16,11 @@ from pydantic import Field, ValidationError
 
 from orchestrator.errors import BadSettings
 from orchestrator.model.values import Frozen, Json
+from orchestrator.model.worker_group import WorkerGroup
 
 PREFIX = "ORCHESTRATOR_"
 ENV_PREFIXES = ("KESTRA_", "ENV_")  # variables of the server shown to templates as `envs.<rest in lower case>`
+ONLY_IN_FILE = ("globals", "envs", "secrets", "worker_groups", "namespaces", "plugin_defaults")  # no one text could hold them
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -40,6 +42,10 @@ class Settings(Frozen):
     log_limit: int = 1_000_000  # lines one task run may write
     dashboard: bool = True
     ray_address: str | None = None  # an existing cluster; default: our own
+    worker_groups: tuple[WorkerGroup, ...] = ()  # declared here, beside those declared over the API
+    worker_group: Mapping[str, Json] | None = None  # the server's own default, as a task's `workerGroup`
+    namespaces: Mapping[str, Mapping[str, Json]] = Field(default_factory=dict)  # each with `workerGroup`, `workerSelector` or `placement`, `pluginDefaults`
+    plugin_defaults: tuple[Mapping[str, Json], ...] = ()  # for the plugins of every flow
 
     @property
     def data_dir(self) -> Path:
@@ -101,8 +107,8 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     for name in Settings.model_fields:
         text = environ.get(PREFIX + name.upper())
         if text:
-            values[name] = tuple(text.split(",")) if name == "docker_allow" else text
-    for name in ("globals", "envs", "secrets"):
+            values[name] = tuple(text.split(",")) if name == "docker_allow" else {"key": text} if name == "worker_group" else text
+    for name in ONLY_IN_FILE:
         values.pop(name, None)
     values["envs"] = {
         key[len(prefix) :].lower(): value
@@ -121,6 +127,8 @@ def _from_file(path: Path, *, given: bool) -> dict[str, Any]:
         return {}
     document = _document(path)
     flat = {str(key).replace("-", "_"): value for key, value in document.items()}
+    if isinstance(flat.get("worker_group"), str):
+        flat["worker_group"] = {"key": flat["worker_group"]}
     variables = flat.pop("variables", None) or {}
     if isinstance(variables, Mapping) and "globals" in variables:
         flat["globals"] = variables["globals"]

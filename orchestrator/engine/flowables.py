@@ -8,9 +8,9 @@ from typing import Any
 from orchestrator.engine.draft import Advance, Draft
 from orchestrator.engine.endings import end_run, fail_before
 from orchestrator.engine.events import Evaluate, Evaluated
-from orchestrator.engine.groups import group_of
 from orchestrator.engine.leads import plan_lead
 from orchestrator.engine.runs import dispatch, dispatched, unbegun
+from orchestrator.engine.wishes import asked_of, holds_template, templates_of
 from orchestrator.errors import TaskFailed
 from orchestrator.model.execution import TaskRun
 from orchestrator.model.flow import TaskSpec
@@ -21,7 +21,7 @@ from orchestrator.sdk.template import is_template
 from orchestrator.sdk.values import truthy
 
 BEFORE, PLAN = "before", "plan"
-GROUP_KEY = "workerGroup.key"
+PLACEMENT, RESOURCES = "placement", "resources"  # questions about a run's place
 
 
 def begin(draft: Draft, run_id: str) -> None:
@@ -45,9 +45,15 @@ def begin(draft: Draft, run_id: str) -> None:
 def _templates_before(draft: Draft, run: TaskRun, spec: TaskSpec, flowable: Flowable | None) -> Mapping[str, Json]:
     asked: dict[str, Json] = {"runIf": spec.run_if}
     if flowable is None:
-        group, _, _ = group_of(spec, draft.ancestors(run), draft.view.flow, {})
-        asked |= {"timeout": spec.timeout, "queueTimeout": spec.queue_timeout, GROUP_KEY: group}
-    return {name: value for name, value in asked.items() if is_template(value)}
+        asked |= {"timeout": spec.timeout, "queueTimeout": spec.queue_timeout}
+    found = {name: value for name, value in asked.items() if is_template(value)}
+    return found if flowable is not None else {**found, **_templates_of_place(draft, run, spec)}
+
+
+def _templates_of_place(draft: Draft, run: TaskRun, spec: TaskSpec) -> Mapping[str, Json]:
+    place, _ = asked_of(spec, draft.ancestors(run), draft.view.flow, draft.view.rules())
+    asked = {PLACEMENT: templates_of(place) if place.anything else None, RESOURCES: spec.resources if holds_template(spec.resources) else None}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def on_before(draft: Draft, event: Evaluated) -> None:

@@ -14,6 +14,7 @@ from orchestrator.engine.counters import BranchKey, Counters
 from orchestrator.engine.events import Decision
 from orchestrator.engine.leads import Lead, flow_lead, plan_lead
 from orchestrator.engine.paths import Paths
+from orchestrator.engine.wishes import NOTHING_SET, Rules
 from orchestrator.model.execution import Execution, TaskRun
 from orchestrator.model.flow import Flow, TaskSpec
 from orchestrator.model.state import State
@@ -32,6 +33,7 @@ class ExecutionView:
 
     def __init__(self, flow: Flow, execution: Execution, runs: Iterable[TaskRun], resolve: Resolve | None = None) -> None:
         self.flow, self.execution, self.resolve = flow, execution, resolve
+        self.rules: Callable[[], Rules] = lambda: NOTHING_SET  # what is said of places outside the flow, as it is now
         self.counters = Counters()
         self.paths = Paths(self.run)
         self._runs: dict[str, TaskRun] = {}
@@ -124,7 +126,7 @@ class ExecutionView:
         return [self.spec(parent) for parent in self.parents(run)]
 
     def before_answers(self, run: TaskRun) -> Json:
-        """The rendered `runIf`, `timeout`, `queueTimeout` and `workerGroup.key` of a run that was dispatched, those that were templates."""
+        """The rendered `runIf`, `timeout`, `queueTimeout`, `placement` and `resources` of a run that was dispatched, those that held templates."""
         return run.answers if run.lease else None
 
     # --- as shown

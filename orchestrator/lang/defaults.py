@@ -13,6 +13,7 @@ from orchestrator.lang.findings import Findings
 from orchestrator.lang.shape import accepted
 from orchestrator.lang.source import Path
 from orchestrator.lang.specs import Resolve
+from orchestrator.model.flow import PLACING
 from orchestrator.model.values import Json
 
 _KINDS = ("task", "trigger", "task_runner", "condition")
@@ -50,7 +51,8 @@ def merge(document: dict[str, Json], resolve: Resolve, further: Sequence[Mapping
     """The flow with its plugin defaults, then `further` ones (namespace, server), merged into all it holds.
 
     What a plugin says itself wins, then the flow's default; a forced default wins over the plugin. A default for a
-    prefix of types gives each type only the properties that type has.
+    prefix of types gives each type only the properties that type has. Where work goes is merged in only when forced:
+    else the flow and the flowables around a task say it before its type does (`engine.wishes`).
     """
     own = document.get("pluginDefaults") or document.get("taskDefaults") or ()
     entries = [e for e in (*(own if isinstance(own, list) else ()), *further) if _usable(e)]
@@ -69,10 +71,13 @@ def _merged(value: Json, entries: Sequence[Mapping[str, Json]], resolve: Resolve
     if not isinstance(value, dict):
         return value
     name = value.get("type")
-    mine = [e for e in entries if isinstance(name, str) and _matches(e["type"], name, resolve)]
+    mine = [e for e in entries if isinstance(name, str) and matches(e["type"], name, resolve)]
     if mine:
         cls = _class(str(name), resolve)
-        given = [(bool(e.get("forced")), {k: v for k, v in e["values"].items() if cls is None or k in accepted(cls)}) for e in mine]
+        given = [
+            (bool(e.get("forced")), {k: v for k, v in e["values"].items() if (cls is None or k in accepted(cls)) and (e.get("forced") or k not in PLACING)})
+            for e in mine
+        ]
         for forced, values in given:
             value = value if forced else _over(values, value)
         for forced, values in reversed(given):
@@ -80,7 +85,14 @@ def _merged(value: Json, entries: Sequence[Mapping[str, Json]], resolve: Resolve
     return {key: _merged(item, entries, resolve) for key, item in value.items()}
 
 
-def _matches(wanted: str, name: str, resolve: Resolve) -> bool:
+def _fitting(entry: Mapping[str, Json], cls: type[BaseModel] | None) -> dict[str, Json]:
+    """Those of a default's values that are merged into a plugin of this class."""
+    values = {key: value for key, value in entry["values"].items() if cls is None or key in accepted(cls)}
+    return values if entry.get("forced") else {key: value for key, value in values.items() if key not in PLACING}
+
+
+def matches(wanted: str, name: str, resolve: Resolve) -> bool:
+    """Whether a default for the type or prefix `wanted` is one for the type `name`."""
     if name.startswith(wanted):
         return True
     cls = _class(wanted, resolve)

@@ -237,6 +237,8 @@ def _problem(text: str, err: Exception) -> Problem:
         where = err.problem_mark or err.context_mark
         mark = Mark() if where is None else Mark(where.line + 1, where.column + 1, 1)
         said = err.problem or err.context or "it cannot be read"
+        if "maximum nesting depth" in said:  # newer libyaml has a bound of its own, above ours
+            return Problem("too-large", said, mark)
         return Problem("bad-yaml", f"Illegal flow yaml: {said}", mark, (), _hint(text, said, err))
     return Problem("bad-yaml", f"Illegal flow yaml: {err}", Mark())
 

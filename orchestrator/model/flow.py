@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, field_validator, model_serializer, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, field_validator, model_serializer, model_validator
 
 from orchestrator.model.log import Level
+from orchestrator.model.resources import Resources
 from orchestrator.model.values import Duration, Frozen, Json, Label, labels_of
+from orchestrator.model.worker_group import MOST_TAGS
 
 
 class RetryKind(StrEnum):
@@ -53,12 +55,57 @@ class WorkerGroupRef(Frozen):
     fallback: Fallback = Fallback.WAIT
 
 
+class Tags(Frozen):
+    """Groups by what they are tagged with; their labels and keys count as tags. Tags may be templates."""
+
+    tags: tuple[str, ...] = Field(min_length=1, max_length=MOST_TAGS)
+    match: Literal["ALL", "ANY"] = "ALL"
+
+
 class WorkerSelector(Frozen):
     """The newer way to name workers: by the tags of their groups."""
 
-    tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = Field((), max_length=MOST_TAGS)
     match: Literal["ALL", "ANY"] = "ALL"
     fallback: Fallback = Fallback.FAIL
+
+
+class PlacementStep(Frozen):
+    """One place of a `placement` chain: a group's slot, or a container of a task runner's.
+
+    `wait` is how long to wait for a free slot there before the next step is taken; by default no time at all, and on the
+    last step for ever.
+    """
+
+    worker_group: str | Tags | None = Field(None, alias="workerGroup")
+    task_runner: Mapping[str, Json] | None = Field(None, alias="taskRunner")
+    wait: str | None = None
+
+    @field_validator("worker_group", mode="before")
+    @classmethod
+    def _either_form(cls, value: Any) -> Any:
+        """`{key: gpu}` is what the older dialect writes for `gpu`."""
+        return value.get("key") or "" if isinstance(value, Mapping) and "tags" not in value else value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> PlacementStep:
+        if (self.worker_group is None) == (self.task_runner is None):
+            raise ValueError("a step names either a `workerGroup` or a `taskRunner`")
+        return self
+
+
+PLACING = frozenset({"placement", "workerGroup", "workerSelector"})  # the properties that say where work goes
+
+
+def _readable_resources(value: Any) -> Any:
+    """Constant resources are checked when a flow is saved; templates are known only when a run is placed."""
+    if isinstance(value, Mapping) and not any(isinstance(one, str) and "{{" in one for one in value.values()):
+        Resources.model_validate(value)
+    return value
+
+
+AskedResources = Annotated[Mapping[str, Json], AfterValidator(_readable_resources)]
+"""`resources:` as written: `cpu`, `memory` and `gpu`, constants or templates."""
 
 
 def _with_raw(data: Any) -> Any:
@@ -86,11 +133,18 @@ class TaskSpec(Frozen):
     log_level: Level | None = Field(None, alias="logLevel")
     worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
     worker_selector: WorkerSelector | None = Field(None, alias="workerSelector")
+    placement: tuple[PlacementStep, ...] = ()
+    resources: AskedResources | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _keep_raw(cls, data: Any) -> Any:
         return _with_raw(data)
+
+    @field_validator("placement", mode="before")
+    @classmethod
+    def _null_is_empty(cls, value: Any) -> Any:
+        return value or ()
 
     @field_validator("run_if", "timeout", "queue_timeout", mode="before")
     @classmethod
@@ -149,6 +203,13 @@ class TriggerSpec(Frozen):
     type: str
     disabled: bool = False
     worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
+    worker_selector: WorkerSelector | None = Field(None, alias="workerSelector")
+    placement: tuple[PlacementStep, ...] = ()
+
+    @field_validator("placement", mode="before")
+    @classmethod
+    def _null_is_empty(cls, value: Any) -> Any:
+        return value or ()
 
     @model_validator(mode="before")
     @classmethod
@@ -158,6 +219,9 @@ class TriggerSpec(Frozen):
     @model_serializer
     def _as_written(self) -> dict[str, Any]:
         return dict(self.raw)
+
+
+_LISTS = ("inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "placement")
 
 
 class Concurrency(Frozen):
@@ -188,6 +252,7 @@ class Flow(Frozen):
     retry: Retry | None = None
     worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
     worker_selector: WorkerSelector | None = Field(None, alias="workerSelector")
+    placement: tuple[PlacementStep, ...] = ()
     disabled: bool = False
     deleted: bool = False
     draft: bool = False
@@ -197,7 +262,9 @@ class Flow(Frozen):
     def _either_form(cls, value: object) -> object:
         return labels_of(value)
 
-    @field_validator("inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "variables", mode="before")
+    @field_validator(
+        "inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "variables", "placement", mode="before"
+    )
     @classmethod
     def _null_is_empty(cls, value: object, info: Any) -> object:
         return ({} if info.field_name == "variables" else ()) if value is None else value

@@ -8,15 +8,15 @@ from functools import cache
 from typing import Any
 
 from orchestrator import registry
-from orchestrator.engine.groups import group_of
 from orchestrator.engine.variables import outputs_of, variables
 from orchestrator.engine.view import ExecutionView
+from orchestrator.engine.wishes import Wish, asked_of, chain_of, rendered
 from orchestrator.errors import NotFound
 from orchestrator.lang.expressions import references_of
 from orchestrator.lang.sealing import Sealer, is_sealed
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.execution import Placement, TaskRun, Where
-from orchestrator.model.flow import Fallback, TaskSpec
+from orchestrator.model.flow import TaskSpec
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.values import Json, parse_duration
 from orchestrator.runtime.engines import docker_answers
@@ -72,14 +72,19 @@ class Dispatcher:
         if "envs" in names or _EVERYTHING in wanted:
             context["envs"] = dict(self._settings.envs)
 
+    def wish(self, view: ExecutionView, run: TaskRun, spec: TaskSpec) -> Wish:
+        """The places a run should be tried at, and who said so. Raises ValueError when what was rendered is none."""
+        asked, level = asked_of(spec, view.ancestors(run), view.flow, view.rules())
+        return chain_of(rendered(asked, (view.before_answers(run) or {}).get("placement")), level)
+
     def placement(self, view: ExecutionView, run: TaskRun, spec: TaskSpec) -> Placement:
         """Where a run should go, and who said so."""
-        group, level, fallback = group_of(spec, view.ancestors(run), view.flow, {})
-        group = str((view.before_answers(run) or {}).get("workerGroup.key", group) or "").strip()
+        wish = self.wish(view, run, spec)
+        group = wish.steps[0].group or ""
         runner, reason = self._runner(spec, group)
         ephemeral = runner is not None and runner != PROCESS and _ephemeral(runner)
         return Placement(
-            where=Where.SUPERVISOR if ephemeral else Where.WORKER, group=group, asked_at=level, fallback=Fallback(fallback).value, runner=runner, reason=reason
+            where=Where.SUPERVISOR if ephemeral else Where.WORKER, group=group, asked_at=wish.level, fallback=wish.fallback.value, runner=runner, reason=reason
         )
 
     def _runner(self, spec: TaskSpec, group: str) -> tuple[str | None, str | None]:

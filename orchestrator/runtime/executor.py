@@ -49,6 +49,7 @@ from orchestrator.runtime.placing import Placing, command_id
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.watching import Watchers
+from orchestrator.runtime.worker_groups import WorkerGroups
 from orchestrator.settings import Settings
 from orchestrator.store.port import StateStore
 
@@ -71,7 +72,7 @@ class Executor:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store, self.cluster, self.settings, self.new_id, self.clock = store, cluster, settings, new_id, clock
-        self.flows = FlowCache(store)
+        self.flows, self.groups = FlowCache(store), WorkerGroups(store, settings)
         self.head_renderer = head_renderer or Renderer()
         self.places, self.watchers = Places(), Watchers()
         self.timers = Timers(self._ring, clock)
@@ -111,8 +112,7 @@ class Executor:
         saved = self.flows.saved(execution.namespace, execution.flow_id, execution.flow_revision)
         if saved is None:
             return None  # its flow was purged by hand: nothing can be decided about it
-        live = Live(ExecutionView(saved.flow, execution, self.store.task_runs(execution.id), self.flows.resolve), execution.version)
-        self.live[execution.id] = live
+        live = self.keep(Live(ExecutionView(saved.flow, execution, self.store.task_runs(execution.id), self.flows.resolve), execution.version))
         self.slots.note(execution)
         return live
 
@@ -242,10 +242,15 @@ class Executor:
 
     # --- deciding
 
+    def keep(self, live: Live) -> Live:
+        """Hold an unfinished execution in memory."""
+        live.view.rules = lambda: self.groups.rules
+        self.live[live.view.execution.id] = live
+        return live
+
     def begin(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         """Take up a new execution and let it start."""
-        live = Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1)
-        self.live[execution.id] = live
+        live = self.keep(Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1))
         turn.add(execution.id, Decision(execution=execution))
         instead = self.slots.instead(flow)
         if instead is not None:
@@ -267,7 +272,7 @@ class Executor:
 
     def take_up(self, turn: Turn, view: ExecutionView, saved: int) -> Live:
         """Go on with an execution from rows that a person set back, or copied; `saved` is its version in the store."""
-        live = self.live[view.execution.id] = Live(view, saved)
+        live = self.keep(Live(view, saved))
         turn.add(view.execution.id, Decision(execution=view.execution, runs=tuple(view.runs)))
         self._carry_out(turn, live, reconcile(view, turn.now, self.flows.resolve, self.new_id))
         return live

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestrator.engine.wishes import up
 from orchestrator.errors import Conflict, FlowInvalid, InputInvalid, NotFound, OrchestratorError
 from orchestrator.lang import flows as language
 from orchestrator.lang import inputs as inputs_of
@@ -53,11 +54,18 @@ class Intake:
 
     async def save_flow(self, text: str) -> str:
         request = asked.SaveFlow.model_validate_json(text)
-        flow = language.parse(request.source)
+        flow = self._parsed(request.source)
         if request.namespace is not None and (flow.namespace, flow.id) != (request.namespace, request.flow_id):
             raise FlowInvalid(f"the flow is {flow.namespace}.{flow.id}, the request says {request.namespace}.{request.flow_id}")
         saved = await self._executor.do(lambda turn: self._save_flow(turn, flow, request))
         return saved.model_dump_json(by_alias=True)
+
+    def _parsed(self, source: str) -> Flow:
+        """The flow with the plugin defaults of its namespace and the server merged in. Raises FlowInvalid."""
+        groups = self._executor.groups
+        flow = language.parse(source)
+        further = groups.plugin_defaults(tuple(up(flow.namespace)))
+        return language.parse(source, further_defaults=further) if further else flow
 
     def _save_flow(self, turn: Turn, flow: Flow, request: asked.SaveFlow) -> SavedFlow:
         before = self._executor.store.flow(flow.namespace, flow.id, deleted=True)

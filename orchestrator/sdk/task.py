@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from orchestrator.model.flow import Retry, TaskSpec, WorkerGroupRef, WorkerSelector
+from orchestrator.model.flow import AskedResources, PlacementStep, Retry, TaskSpec, WorkerGroupRef, WorkerSelector
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Frozen, Json
@@ -35,6 +35,8 @@ class AnyTask(PluginModel):
     log_to_file: bool = False
     worker_group: WorkerGroupRef | None = None
     worker_selector: WorkerSelector | None = None
+    placement: tuple[PlacementStep, ...] = ()
+    resources: AskedResources | None = None
 
 
 class Task(AnyTask, ABC):

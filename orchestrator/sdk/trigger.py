@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.model.flow import WorkerGroupRef, WorkerSelector
+from orchestrator.model.flow import PlacementStep, WorkerGroupRef, WorkerSelector
 from orchestrator.model.values import Json
 from orchestrator.sdk.plugin import PluginModel
 
@@ -21,3 +21,4 @@ class Trigger(PluginModel):
     conditions: tuple[Mapping[str, Json], ...] = ()
     worker_group: WorkerGroupRef | None = None
     worker_selector: WorkerSelector | None = None
+    placement: tuple[PlacementStep, ...] = ()

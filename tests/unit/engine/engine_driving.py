@@ -147,7 +147,9 @@ def rendered(template: Json, context: Mapping[str, Json]) -> Json:
             return eval(_compiled(template[2:-2].strip()), {"__builtins__": {}}, _Names(context))
         except Exception as err:
             raise ExpressionFailed(f"Unable to find `{err}`") from err
-    return template
+    if isinstance(template, Mapping):
+        return {key: rendered(value, context) for key, value in template.items()}
+    return [rendered(value, context) for value in template] if isinstance(template, list) else template
 
 
 @cache
