@@ -13,8 +13,8 @@ from orchestrator.engine.tree import tasks_of
 from orchestrator.engine.wishes import Asked, Rules, Step, Wish, asked_of, chain_of
 from orchestrator.model.flow import Fallback, PlacementStep, TaskSpec, TriggerSpec
 
-GPU = {"workerGroup": {"key": "gpu"}}
-OTHER = {"workerGroup": {"key": "other"}}
+GPU: dict[str, Any] = {"workerGroup": {"key": "gpu"}}
+OTHER: dict[str, Any] = {"workerGroup": {"key": "other"}}
 RULES = Rules(
     namespaces={"io": Asked.of({"workerGroup": {"key": "far"}}), "io.test": Asked.of({"workerGroup": {"key": "near"}}), "io.tes": Asked.of(GPU)},
     namespace_defaults={"io": ({"type": "Log", "values": {"workerGroup": {"key": "of-namespace-plugins"}}},)},
