@@ -25,7 +25,7 @@ from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
 from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Tasks, Warned
 from orchestrator.sdk.template import Dynamic, Late, Template, is_template
-from orchestrator.sdk.trigger import Trigger
+from orchestrator.sdk.trigger import PollingTrigger, RealtimeTrigger, Trigger
 from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
 
 __all__ = [
@@ -55,10 +55,12 @@ __all__ = [
     "Order",
     "Parsed",
     "PhaseName",
+    "PollingTrigger",
     "Plan",
     "PluginModel",
     "Processes",
     "Reaper",
+    "RealtimeTrigger",
     "Records",
     "Retry",
     "RunContext",

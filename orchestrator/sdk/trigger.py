@@ -1,11 +1,13 @@
-"""What a trigger is to its author."""
+"""What a trigger is to its author: properties, and for those that look or listen, how."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 
 from orchestrator.model.flow import PlacementStep, WorkerGroupRef, WorkerSelector
 from orchestrator.model.values import Json
+from orchestrator.sdk.context import RunContext
 from orchestrator.sdk.plugin import PluginModel
 
 
@@ -22,3 +24,28 @@ class Trigger(PluginModel):
     worker_group: WorkerGroupRef | None = None
     worker_selector: WorkerSelector | None = None
     placement: tuple[PlacementStep, ...] = ()
+
+
+class PollingTrigger(Trigger, ABC):
+    """Looks again and again, on the worker group that it names. Plain blocking Python on a thread of its own.
+
+    `interval` lies between the end of one look and the next; a look that lasts longer than `timeout` is ended.
+    """
+
+    interval: str = "PT1M"
+    timeout: str | None = None
+
+    @abstractmethod
+    def evaluate(self, ctx: RunContext) -> Mapping[str, Json] | None:
+        """Look once. The variables of the execution to start (`trigger.*` in its templates), None when there is nothing new.
+
+        Any error is logged with the trigger, and it looks again at its next interval."""
+
+
+class RealtimeTrigger(Trigger, ABC):
+    """Listens for as long as its flow is there, on the worker group that it names."""
+
+    @abstractmethod
+    def listen(self, ctx: RunContext, emit: Callable[[Mapping[str, Json]], None]) -> None:
+        """Call `emit` with the variables of each execution to start; it returns once that is saved, so that whoever sent
+        the message may be told. Returns when `ctx.cancelled()`; returning or raising earlier has it begun again."""
