@@ -58,16 +58,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Wish:
-    """The places to try in order, the level that set them, and what becomes of the run when none takes it (None: it waits)."""
+    """The places to try in order, the level that set them, and the fallback where it was not written as a chain."""
 
     steps: tuple[Step, ...]
-    level: str  # task, parent, flow, pluginDefaults, namespace, server, default
+    level: str  # task, trigger, parent, flow, pluginDefaults, namespace, server, default
     fallback: Fallback = Fallback.WAIT
-
-    @property
-    def is_chain(self) -> bool:
-        """Whether it was written as a `placement` chain."""
-        return len(self.steps) > 1 or self.steps[0].runner is not None or (self.steps[0].wait is not None and not self.steps[0].if_live)
+    is_written_chain: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,14 +132,21 @@ def up(namespace: str) -> Iterator[str]:
 
 
 def templates_of(asked: Asked) -> Json:
-    """What must be rendered before the wish is known, or None."""
-    raw = asked.model_dump(mode="json", by_alias=True, exclude_none=True)
+    """What must be rendered before the wish is known, or None. A step's `taskRunner` is not part of it: what it holds,
+    secrets perhaps, is rendered where the task runs."""
+    steps = tuple(step.model_copy(update={"task_runner": {}}) if step.task_runner is not None else step for step in asked.placement)
+    raw = asked.model_copy(update={"placement": steps}).model_dump(mode="json", exclude_none=True)
     return raw if holds_template(raw) else None
 
 
 def rendered(asked: Asked, answers: Json) -> Asked:
     """The same with its templates rendered (`answers` as `templates_of` gave them out). Raises ValueError."""
-    return Asked.model_validate(answers) if answers is not None else asked
+    if answers is None:
+        return asked
+    found = Asked.model_validate(answers)
+    runners = [step.task_runner for step in asked.placement]
+    steps = (step.model_copy(update={"task_runner": runner}) if runner is not None else step for step, runner in zip(found.placement, runners, strict=False))
+    return found.model_copy(update={"placement": tuple(steps)})
 
 
 def holds_template(value: Json) -> bool:
@@ -162,7 +165,7 @@ def chain_of(asked: Asked, level: str) -> Wish:
     """The steps behind what was asked; the four fallbacks are chains too. Raises ValueError for a bad duration."""
     if asked.placement:
         last = len(asked.placement) - 1
-        return Wish(tuple(_step(step, is_last=at == last) for at, step in enumerate(asked.placement)), level)
+        return Wish(tuple(_step(step, is_last=at == last) for at, step in enumerate(asked.placement)), level, is_written_chain=True)
     if asked.worker_group is not None:
         return _with_fallback(Step(group=(asked.worker_group.key or "").strip()), asked.worker_group.fallback, level)
     if asked.worker_selector is not None and asked.worker_selector.tags:

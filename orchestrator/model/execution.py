@@ -8,6 +8,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from orchestrator.model.job import JobHandle
+from orchestrator.model.reason import PassedOver
+from orchestrator.model.resources import Resources
 from orchestrator.model.state import Lifecycle, State
 from orchestrator.model.values import Frozen, Instant, Json, Label
 
@@ -52,23 +54,31 @@ class Phase(Frozen):
 
 
 class Where(StrEnum):
-    """The two places where work can go: a slot of a worker, or a supervisor that rents a container."""
+    """Where work can go: a slot of a worker, a supervisor that rents a container, or a process of its own with resources."""
 
     WORKER = "worker"
     SUPERVISOR = "supervisor"
+    PROCESS = "process"
 
 
 class Placement(Frozen):
-    """Where a task run was asked to go, who asked, where it went, and what was passed over with the reason."""
+    """Where a task run was asked to go, who asked, where it went, and what was passed over with the reason.
+
+    `step` counts from 0 along the chain of places asked for, `since` is when the run came to it.
+    """
 
     where: Where = Where.WORKER
-    group: str = ""  # the group's key; "" is the default group
-    asked_at: str = "default"  # task, parent, flow, pluginDefaults, namespace, server, default
+    group: str = ""  # the key of the group asked for, or taken; "" is the default group
+    tags: tuple[str, ...] = ()  # asked for in place of a key
+    asked_at: str = Field("default", alias="askedAt")  # task, parent, flow, pluginDefaults, namespace, server, default
     fallback: str = "WAIT"
+    step: int = 0
+    since: Instant | None = None
     worker: str | None = None  # the actor's name, once chosen
     runner: str | None = None  # the task runner's type, where the task is a script
-    reason: str | None = None
-    passed_over: tuple[str, ...] = Field((), alias="passedOver")
+    reason: str | None = None  # why that runner
+    resources: Resources | None = None
+    passed_over: tuple[PassedOver, ...] = Field((), alias="passedOver")
 
 
 class Attempt(Frozen):

@@ -13,13 +13,19 @@ DEFAULT_GROUP = ""  # the key of the default group
 
 
 class WorkerState(StrEnum):
+    STARTING = "starting"  # its machine is there, it is not yet
     UP = "up"
     DRAINING = "draining"
+    SILENT = "silent"  # its machine is gone or out of reach; what it held is sent elsewhere once it has surely stopped
     LOST = "lost"
 
 
 class WorkerInfo(Frozen):
-    """One always-on worker. `name` is its actor's name; `slots` counts what it may run at once."""
+    """One always-on worker. `name` is its actor's name; `slots` counts what it may run at once.
+
+    `resources` are its machine's own, as Ray counts them (`CPU`, `GPU`, `memory` in bytes); `resources_used` is what runs
+    with resources of their own hold of them.
+    """
 
     name: str
     group: str = DEFAULT_GROUP
@@ -29,6 +35,8 @@ class WorkerInfo(Frozen):
     used: int = 0
     state: WorkerState = WorkerState.UP
     labels: Mapping[str, str] = Field(default_factory=dict)
+    resources: Mapping[str, float] = Field(default_factory=dict)
+    resources_used: Mapping[str, float] = Field(default_factory=dict, alias="resourcesUsed")
     version: str = ""
     seen: Instant | None = None
 

@@ -41,7 +41,7 @@ async def executor_parts(settings: Settings) -> ExecutorParts:
         "log_limit": settings.log_limit,
     }
     head_slots = (settings.slots or SLOTS_PER_CPU * (os.cpu_count() or 1)) if settings.ray_address else 0
-    cluster = RayCluster(owner=owner, worker_config=config, head_slots=head_slots)
+    cluster = RayCluster(owner=owner, worker_config=config, head_slots=head_slots, owns_head=not settings.ray_address)
     return await started(settings, store, cluster, owner)
 
 

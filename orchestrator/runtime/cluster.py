@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
+from orchestrator.model.resources import Resources
 from orchestrator.model.worker import WorkerInfo
 
 
@@ -27,6 +28,13 @@ class Cluster(Protocol):
     def supervisor_of(self, worker: str) -> str:
         """The name of the supervisor on the machine of a worker; it is made on first use."""
 
+    def process_on(self, worker: str, key: str, resources: Resources) -> str:
+        """The name of a process of its own on the machine of a worker, holding these resources; the same for the same key.
+        It is made on first use, takes one run, and is there until `end`."""
+
+    def end(self, place: str) -> None:
+        """Have a place end once it holds nothing more; at once when it does not answer. A place that is gone is no error."""
+
     def run(self, place: str, dispatch: Dispatch) -> None: ...
 
     def stop(self, place: str, stops: Sequence[Stop]) -> None: ...
@@ -34,5 +42,9 @@ class Cluster(Protocol):
     async def inventory(self, place: str) -> Inventory | None:
         """What a place holds; None when it is known to be dead. Raises Unavailable when nothing is known."""
 
-    def on_lost(self, told: Callable[[str], None]) -> None:
-        """Have `told(place)` called when a worker or supervisor has died."""
+    def on_lost(self, told: Callable[[str, bool], None]) -> None:
+        """Have `told(place, is_certain)` called when a worker, supervisor or process has died. Not certain: its machine is
+        gone or out of reach, and what it held may still run there."""
+
+    def on_beat(self, told: Callable[[str], None]) -> None:
+        """Have `told(place)` called whenever a place has been heard of."""

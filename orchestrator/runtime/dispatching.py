@@ -8,15 +8,18 @@ from functools import cache
 from typing import Any
 
 from orchestrator import registry
+from orchestrator.engine.admission import Target
 from orchestrator.engine.variables import outputs_of, variables
 from orchestrator.engine.view import ExecutionView
-from orchestrator.engine.wishes import Wish, asked_of, chain_of, rendered
+from orchestrator.engine.waiting import Queued
+from orchestrator.engine.wishes import Step, Wish, asked_of, chain_of, rendered
 from orchestrator.errors import NotFound
 from orchestrator.lang.expressions import references_of
 from orchestrator.lang.sealing import Sealer, is_sealed
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.execution import Placement, TaskRun, Where
 from orchestrator.model.flow import TaskSpec
+from orchestrator.model.resources import Resources
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.values import Json, parse_duration
 from orchestrator.runtime.engines import docker_answers
@@ -26,6 +29,7 @@ from orchestrator.runtime.runner_choice import DOCKER, NO_ENGINE, PROCESS
 from orchestrator.settings import Settings
 
 TOKEN_LIFE = timedelta(days=7)  # a run that takes longer gets a new one with its next dispatch
+OF_PLACEMENT = "named by the placement"
 _EVERYTHING = ("*",)
 
 
@@ -77,26 +81,49 @@ class Dispatcher:
         asked, level = asked_of(spec, view.ancestors(run), view.flow, view.rules())
         return chain_of(rendered(asked, (view.before_answers(run) or {}).get("placement")), level)
 
-    def placement(self, view: ExecutionView, run: TaskRun, spec: TaskSpec) -> Placement:
-        """Where a run should go, and who said so."""
-        wish = self.wish(view, run, spec)
-        group = wish.steps[0].group or ""
-        runner, reason = self._runner(spec, group)
-        ephemeral = runner is not None and runner != PROCESS and _ephemeral(runner)
-        return Placement(
-            where=Where.SUPERVISOR if ephemeral else Where.WORKER, group=group, asked_at=wish.level, fallback=wish.fallback.value, runner=runner, reason=reason
-        )
+    def resources(self, view: ExecutionView, run: TaskRun, spec: TaskSpec) -> Resources | None:
+        """What a run needs of a machine for itself. Raises ValueError when what was rendered is no such thing."""
+        asked = (view.before_answers(run) or {}).get("resources", spec.resources)
+        return Resources.model_validate(asked) if asked is not None else None
 
-    def _runner(self, spec: TaskSpec, group: str) -> tuple[str | None, str | None]:
+    def placement(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, queued: Queued) -> tuple[Placement, Target]:
+        """Where a run goes from its present step, as it is recorded and as it stands in line."""
+        step = queued.step
+        runner, reason = self._runner(spec, step)
+        ephemeral = runner is not None and runner != PROCESS and _ephemeral(runner)
+        where = Where.SUPERVISOR if ephemeral else Where.PROCESS if queued.resources is not None else Where.WORKER
+        resources = queued.resources if where is Where.PROCESS else None
+        placement = Placement(
+            where=where,
+            group=step.group or "",
+            tags=step.tags,
+            asked_at=queued.wish.level,
+            fallback=queued.wish.fallback.value,
+            step=queued.at,
+            since=queued.since,
+            runner=runner,
+            reason=reason,
+            resources=resources,
+            passed_over=queued.passed,
+        )
+        return placement, Target.of(step, supervised=ephemeral, resources=resources)
+
+    def is_script(self, spec: TaskSpec) -> bool:
+        """Whether a task runner may run it."""
+        return _is_script(spec.type)
+
+    def _runner(self, spec: TaskSpec, step: Step) -> tuple[str | None, str | None]:
         if not _is_script(spec.type):
             return None, None
+        if step.runner is not None:
+            return _full_name(step.runner), OF_PLACEMENT
         asked = spec.raw.get("taskRunner")
         if isinstance(asked, Mapping) and asked.get("type"):
-            return registry.full_name("task_runner", str(asked["type"])) or str(asked["type"]), "named by the task"
+            return _full_name(asked), "named by the task"
         older = spec.raw.get("runner")
         if older in ("PROCESS", "DOCKER"):
             return (PROCESS if older == "PROCESS" else DOCKER), "named by the task's `runner`"
-        return self._default_runner(spec, group)
+        return self._default_runner(spec, step.name if step.group or step.tags else "")
 
     def _default_runner(self, spec: TaskSpec, group: str) -> tuple[str, str]:
         rule = self._settings.default_runner
@@ -104,7 +131,7 @@ class Dispatcher:
             return (PROCESS if rule == "process" else DOCKER), f"scripts.defaultRunner is {rule}"
         has_image = bool(spec.raw.get("containerImage")) or bool((spec.raw.get("docker") or {}).get("image"))
         if group and not has_image:
-            return PROCESS, f"the task names worker group '{group}' and no containerImage"
+            return PROCESS, f"the task names {group} and no containerImage"
         if has_image or docker_answers():
             return DOCKER, "scripts.defaultRunner is auto"
         return PROCESS, NO_ENGINE
@@ -118,7 +145,10 @@ class Dispatcher:
         timeout = answers.get("timeout", spec.timeout)
         placement = run.placement or Placement()
         raw = dict(spec.raw)
-        if placement.runner is not None and not raw.get("taskRunner") and not raw.get("runner"):
+        if placement.reason == OF_PLACEMENT:
+            raw.pop("runner", None)
+            raw["taskRunner"] = self.wish(view, run, spec).steps[placement.step].runner
+        elif placement.runner is not None and not raw.get("taskRunner") and not raw.get("runner"):
             raw["taskRunner"] = {"type": placement.runner}
         return Dispatch(
             task_run_id=run.id,
@@ -140,6 +170,10 @@ class Dispatcher:
             log_level=spec.log_level,
             warning=NO_ENGINE if placement.reason == NO_ENGINE else None,
         )
+
+
+def _full_name(runner: Mapping[str, Json]) -> str:
+    return registry.full_name("task_runner", str(runner["type"])) or str(runner["type"])
 
 
 def _as_it_is(value: Any) -> Any:

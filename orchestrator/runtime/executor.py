@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -46,15 +47,17 @@ from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
+from orchestrator.runtime.presence import Presence
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.watching import Watchers
 from orchestrator.runtime.worker_groups import WorkerGroups
 from orchestrator.settings import Settings
-from orchestrator.store.port import StateStore
+from orchestrator.store.port import Command, StateStore
 
 T = TypeVar("T")
 MOST_PER_TURN = 500  # inbox items; bounds how long a turn, and so an answer, may take
+PLACE = "place"  # the timer of a run that may leave its line for another
 LOOK_EVERY = 0.5  # seconds between looks at the cluster
 
 
@@ -74,7 +77,7 @@ class Executor:
         self.store, self.cluster, self.settings, self.new_id, self.clock = store, cluster, settings, new_id, clock
         self.flows, self.groups = FlowCache(store), WorkerGroups(store, settings)
         self.head_renderer = head_renderer or Renderer()
-        self.places, self.watchers = Places(), Watchers()
+        self.places, self.presence, self.watchers = Places(lambda: self.groups.declared), Presence(), Watchers()
         self.timers = Timers(self._ring, clock)
         installation = store.installation()
         self.dispatcher = Dispatcher(settings, RunTokens(base64.b64decode(installation.secrets["tokens"])), self.flows)
@@ -84,7 +87,15 @@ class Executor:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.placing = Placing(places=self.places, cluster=cluster, dispatcher=self.dispatcher, live=self.live, amend=self.amend)
+        self.placing = Placing(
+            places=self.places,
+            cluster=cluster,
+            dispatcher=self.dispatcher,
+            groups=self.groups,
+            live=self.live,
+            amend=self.amend,
+            ring=lambda at, execution_id, run_id: self.timers.set(at, execution_id, (PLACE, run_id)),
+        )
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 
@@ -96,6 +107,7 @@ class Executor:
         for execution in self.store.unfinished():
             self._load(execution)
         self.cluster.on_lost(self._place_lost)
+        self.cluster.on_beat(self.heard)
         await self._look()
         self._tasks = [asyncio.create_task(self._turns()), asyncio.create_task(self._look_on())]
         await self._resume()
@@ -119,31 +131,34 @@ class Executor:
     async def _resume(self) -> None:
         """After a start: every place is asked what it holds before anything is sent again."""
         held: dict[str, set[tuple[str, int]]] = {}
+        out_of_reach: set[str] = set()
         commands = self.store.commands()
         for place in {command.target for command in commands if command.target and command.kind in ("run", "stop")}:
             try:
                 inventory = await self.cluster.inventory(place)
             except Unavailable:
-                inventory = None
-            if inventory is not None:
-                held[place] = {(one.task_run_id, one.lease) for one in inventory.held}
-        await self.do(lambda turn: self._take_up(turn, commands, held))
+                out_of_reach.add(place)
+            else:
+                held[place] = {(one.task_run_id, one.lease) for one in inventory.held} if inventory is not None else set()
+        await self.do(lambda turn: self._take_up(turn, commands, held, out_of_reach))
 
-    def _take_up(self, turn: Turn, commands: Any, held: dict[str, set[tuple[str, int]]]) -> None:
+    def _take_up(self, turn: Turn, commands: Sequence[Command], held: Mapping[str, set[tuple[str, int]]], out_of_reach: Set[str]) -> None:
         lost: list[tuple[Live, RunLost]] = []
         for command in commands:
             live, body = self.live.get(command.execution_id), command.body or {}
             run = live.view.run(body["task_run_id"]) if live is not None else None
             if live is None or run is None or run.state.current.ended or run.lease != body["lease"]:
                 turn.answer(command.id)
-            elif command.kind == "run" and (run.id, run.lease) in held.get(command.target, ()):
-                self.places.take(run.id, command.target, run.execution_id)
             elif command.kind == "run" and not command.target:
                 self.placing.queue(turn, live, run)
+            elif command.kind == "run" and (command.target in out_of_reach or (run.id, run.lease) in held[command.target]):
+                self.placing.resume(run, command.target, body.get("worker", ""))
             elif command.kind == "run":
                 lost.append((live, RunLost(run.id, run.lease, Cause.WORKER_LOST)))
             elif command.kind == "stop":
                 self.placing.stop(turn, live, StopRun(run.id, run.lease, Cause(body["cause"])))
+        for place in out_of_reach:
+            self._place_lost(place, is_certain=False)
         for live, event in lost:
             self.step(turn, live, event)
         for live in list(self.live.values()):
@@ -245,6 +260,7 @@ class Executor:
     def keep(self, live: Live) -> Live:
         """Hold an unfinished execution in memory."""
         live.view.rules = lambda: self.groups.rules
+        live.at_work = any(run.attempts for run in live.view.runs)
         self.live[live.view.execution.id] = live
         return live
 
@@ -333,6 +349,9 @@ class Executor:
 
     def _ring(self, execution_id: str, what: object) -> None:
         kind, run_id = what if isinstance(what, tuple) else (what, None)
+        if kind == PLACE:
+            self.post(lambda turn: self.placing.due(run_id))
+            return
         self.post(lambda turn: self.on(turn, execution_id, TimerFired(TimerKind(kind), run_id)))
 
     def on(self, turn: Turn, execution_id: str, event: Event) -> None:
@@ -345,10 +364,20 @@ class Executor:
         """Begin to end an execution."""
         self.on(turn, execution_id, KillAsked())
 
-    def _place_lost(self, place: str) -> None:
-        self.post(lambda turn: self._lose(turn, place))
+    def heard(self, place: str) -> None:
+        """A place has given a sign of life."""
+        self.presence.heard(place, time.monotonic())
+
+    def _place_lost(self, place: str, is_certain: bool) -> None:
+        """What a place held is sent elsewhere: at once when it has surely stopped, else as soon as it has."""
+        if is_certain:
+            self.post(lambda turn: self._lose(turn, place))
+        else:
+            self.presence.silent(place, time.monotonic())
+            self.places.silence(place)
 
     def _lose(self, turn: Turn, place: str) -> None:
+        self.presence.forget(place)
         for run_id, execution_id in self.places.lose(place):
             live = self.live.get(execution_id)
             run = live.view.run(run_id) if live is not None else None
@@ -358,7 +387,11 @@ class Executor:
                 self.step(turn, live, RunLost(run.id, run.lease, Cause.WORKER_LOST))
 
     async def _look(self) -> None:
-        self.places.see((await self.cluster.look()).workers)
+        workers, now = (await self.cluster.look()).workers, time.monotonic()
+        self.places.see(workers)
+        for place in self.presence.stopped(now):
+            self.cluster.end(place)
+            self._place_lost(place, is_certain=True)
 
     async def _look_on(self) -> None:
         while True:

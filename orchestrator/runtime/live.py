@@ -15,6 +15,7 @@ class Live:
 
     view: ExecutionView
     saved: int
+    at_work: bool = False  # a place has begun something of it
 
 
 def say(turn: Turn, live: Live, level: Level, message: str, task_run_id: str | None = None) -> None:

@@ -1,129 +1,303 @@
-"""Who may take the next run: live workers, their free slots, and what waits for each group.
+"""Who may take the next run: live workers, their free slots and resources, and what waits for them.
 
 Slots are counted from the runs that are out, never kept as a number of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from orchestrator.engine.admission import Waiting, WaitingLine
+from orchestrator.engine.admission import Rank, Target, Waiting, WaitingLine
+from orchestrator.engine.capacity import who_may
+from orchestrator.engine.waiting import Standing
+from orchestrator.engine.wishes import Step
+from orchestrator.model.resources import Resources
 from orchestrator.model.worker import WorkerInfo, WorkerState
+from orchestrator.model.worker_group import WorkerGroup, tags_of
+
+Declared = Callable[[], Mapping[str, WorkerGroup]]
+LIVE = frozenset({WorkerState.STARTING, WorkerState.UP})  # takes runs, now or in a moment
 
 
 @dataclass
 class Place:
-    """A live worker and the runs it has been sent that have not ended."""
+    """A worker and the runs it has been sent that have not ended; `own` are those with resources, in processes of their own."""
 
     info: WorkerInfo
     held: set[str] = field(default_factory=set)
+    own: dict[str, Resources] = field(default_factory=dict)
 
     @property
     def free(self) -> int:
         return self.info.slots - len(self.held) if self.info.state is WorkerState.UP else 0
 
+    def has_free(self, asked: Resources) -> bool:
+        """Whether its machine has the resources free of our own runs."""
+        return self.info.state is WorkerState.UP and all(value <= left + 1e-9 for left, value in self._beside(asked))
+
+    def could_have(self, asked: Resources) -> bool:
+        """Whether its machine has them when nothing else runs."""
+        return all(value <= self.info.resources.get(name, 0.0) for name, value in asked.by_name.items())
+
+    def _beside(self, asked: Resources) -> Iterator[tuple[float, float]]:
+        used = self.resources_used
+        return ((self.info.resources.get(name, 0.0) - used.get(name, 0.0), value) for name, value in asked.by_name.items())
+
+    @property
+    def resources_used(self) -> Mapping[str, float]:
+        used: Counter[str] = Counter()
+        for resources in self.own.values():
+            used.update(resources.by_name)
+        return used
+
+
+@dataclass(frozen=True)
+class Out:
+    """A run that has gone: to which place, of which execution and namespace, on whose machine where it is a process of its own."""
+
+    place: str
+    execution_id: str
+    namespace: str
+    worker: str = ""
+    resources: Resources | None = None
+
 
 class Places:
-    """Live workers by name, the waiting lines per group, and where each run that is out has gone."""
+    """Live workers by name, the waiting lines per target, and where each run that is out has gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, declared: Declared = dict) -> None:
+        self._declared = declared
         self._workers: dict[str, Place] = {}
-        self._lines: dict[tuple[str, bool], WaitingLine] = {}  # by (group, supervised)
-        self._at: dict[str, tuple[str, str]] = {}  # task run id -> (place, execution id)
-        self._waiting: dict[str, tuple[str, bool]] = {}  # task run id -> its line
+        self._lines: dict[Target, WaitingLine] = {}
+        self._out: dict[str, Out] = {}
+        self._waiting: dict[str, Target] = {}
+        self.version = 0  # goes up when workers come, go or change their state
 
     # --- workers
 
     def see(self, workers: tuple[WorkerInfo, ...]) -> None:
-        """Take the present list of live workers; what a known one holds is kept."""
+        """Take the present list of workers; what a known one holds, and that it drains, is kept."""
+        before = {name: place.info.state for name, place in self._workers.items()}
         for info in workers:
             known = self._workers.get(info.name)
             if known is None:
-                self._workers[info.name] = Place(info, {run for run, (at, _) in self._at.items() if at == info.name})
+                self._workers[info.name] = self._found(info)
             else:
-                known.info = info.model_copy(update={"state": known.info.state})
+                draining = known.info.state is WorkerState.DRAINING and info.state is WorkerState.UP
+                known.info = info.model_copy(update={"state": WorkerState.DRAINING}) if draining else info
         for name in set(self._workers) - {info.name for info in workers}:
-            del self._workers[name]
+            if self._workers[name].info.state is not WorkerState.SILENT:
+                del self._workers[name]
+        if before != {name: place.info.state for name, place in self._workers.items()}:
+            self.version += 1
+
+    def _found(self, info: WorkerInfo) -> Place:
+        held = {run for run, out in self._out.items() if out.place == info.name}
+        return Place(info, held, {run: out.resources for run, out in self._out.items() if out.worker == info.name and out.resources is not None})
 
     def lose(self, name: str) -> list[tuple[str, str]]:
         """Forget a place; the (task run, execution) ids it held."""
-        self._workers.pop(name, None)
-        lost = [(run, execution) for run, (at, execution) in self._at.items() if at == name]
+        if self._workers.pop(name, None) is not None:
+            self.version += 1
+        lost = [(run, out.execution_id) for run, out in self._out.items() if out.place == name]
         for run, _ in lost:
-            del self._at[run]
+            self.release(run)
         return lost
 
     def drain(self, name: str) -> None:
         """Send a worker nothing more: it hands back what it gets."""
         place = self._workers.get(name)
-        if place is not None:
+        if place is not None and place.info.state is not WorkerState.DRAINING:
             place.info = place.info.model_copy(update={"state": WorkerState.DRAINING})
+            self.version += 1
+
+    def silence(self, name: str) -> None:
+        """A worker is out of reach: it gets nothing, and keeps what it holds until it is lost."""
+        place = self._workers.get(name)
+        if place is not None:
+            place.info = place.info.model_copy(update={"state": WorkerState.SILENT})
+            self.version += 1
 
     def groups(self) -> set[str]:
         """The groups with a live worker."""
-        return {place.info.group for place in self._workers.values()}
+        return {place.info.group for place in self._workers.values() if place.info.state in LIVE}
 
     def workers(self) -> tuple[WorkerInfo, ...]:
-        """The live workers with what they use now."""
-        return tuple(place.info.model_copy(update={"used": len(place.held)}) for place in self._workers.values())
+        """The workers with what they use now."""
+        return tuple(place.info.model_copy(update={"used": len(place.held), "resources_used": dict(place.resources_used)}) for place in self._workers.values())
+
+    def worker_for(self, step: Step) -> str | None:
+        """A worker that takes something which needs no slot: the one of the step's groups that holds least. None: there is none."""
+        found = [place for place in self._of(Target.of(step, supervised=True, resources=None)) if place.info.state is WorkerState.UP]
+        return min(found, key=lambda place: len(place.held)).info.name if found else None
 
     # --- runs
 
-    def wait(self, group: str, waiting: Waiting, *, supervised: bool = False) -> None:
-        """Put a run into its group's line; a supervised one needs a machine of the group but no slot of it."""
-        self._lines.setdefault((group, supervised), WaitingLine()).put(waiting)
-        self._waiting[waiting.task_run_id] = (group, supervised)
+    def wait(self, target: Target, waiting: Waiting, at: datetime) -> None:
+        """Put a run into the line of a target."""
+        self._lines.setdefault(target, WaitingLine()).put(waiting, at)
+        self._waiting[waiting.task_run_id] = target
 
     def withdraw(self, task_run_id: str) -> bool:
         """Take a run out of its line; whether it stood in one."""
-        line = self._waiting.pop(task_run_id, None)
-        if line is None:
+        target = self._waiting.pop(task_run_id, None)
+        if target is None:
             return False
-        self._lines[line].remove(task_run_id)
+        self._lines[target].remove(task_run_id)
+        self._tidy(target)
         return True
 
-    def take(self, task_run_id: str, place: str, execution_id: str) -> None:
+    def take(self, task_run_id: str, out: Out) -> None:
         """Note that a run has gone to a place."""
         self.release(task_run_id)
-        self._at[task_run_id] = (place, execution_id)
-        worker = self._workers.get(place)
-        if worker is not None:
+        self._out[task_run_id] = out
+        if out.resources is not None:
+            machine = self._workers.get(out.worker)
+            if machine is not None:
+                machine.own[task_run_id] = out.resources
+        elif (worker := self._workers.get(out.place)) is not None:
             worker.held.add(task_run_id)
 
     def release(self, task_run_id: str) -> None:
         """Note that a run is out no more."""
-        at = self._at.pop(task_run_id, None)
-        place = self._workers.get(at[0]) if at is not None else None
-        if place is not None:
-            place.held.discard(task_run_id)
+        out = self._out.pop(task_run_id, None)
+        for name in (out.place, out.worker) if out is not None else ():
+            if (place := self._workers.get(name)) is not None:
+                place.held.discard(task_run_id)
+                place.own.pop(task_run_id, None)
 
     def place_of(self, task_run_id: str) -> str | None:
-        at = self._at.get(task_run_id)
-        return at[0] if at is not None else None
+        out = self._out.get(task_run_id)
+        return out.place if out is not None else None
+
+    def own_process_of(self, task_run_id: str) -> str | None:
+        """The place of a run that has a process of its own."""
+        out = self._out.get(task_run_id)
+        return out.place if out is not None and out.resources is not None else None
+
+    def group_of(self, worker: str) -> str:
+        """The group of a live worker."""
+        return self._workers[worker].info.group
 
     def holds(self, task_run_id: str) -> bool:
         """Whether a run waits or is out."""
-        return task_run_id in self._at or task_run_id in self._waiting
+        return task_run_id in self._out or task_run_id in self._waiting
+
+    def admit(self) -> Iterator[tuple[Waiting, Target, str]]:
+        """Runs that may go now, each with the worker that takes it. A caller that sends one notes it with `take` before it asks for more."""
+        while (chosen := self._next()) is not None:
+            target, waiting, worker = chosen
+            self._lines[target].take(waiting)
+            del self._waiting[waiting.task_run_id]
+            self._tidy(target)
+            yield waiting, target, worker
+
+    def _next(self) -> tuple[Target, Waiting, str] | None:
+        best: tuple[Rank, Target, Waiting, str] | None = None
+        for target, line in self._lines.items():
+            found = self._taker(target, line)
+            if found is not None and (best is None or found[0] < best[0]):
+                best = (found[0], target, found[1], found[2])
+        return best[1:] if best is not None else None
+
+    def _taker(self, target: Target, line: WaitingLine) -> tuple[Rank, Waiting, str] | None:
+        """Who of a line goes next, and to which worker: the one with most free."""
+        if target.resources is not None:
+            fitting = [place for place in self._of(target) if place.has_free(target.resources)]
+            head = line.first() if fitting else None
+            return (*head, max(fitting, key=lambda place: len(place.own)).info.name) if head is not None else None
+        if target.supervised:
+            up = [place for place in self._of(target) if place.info.state is WorkerState.UP]
+            head = line.first() if up else None
+            return (*head, up[0].info.name) if head is not None else None
+        for place in sorted((place for place in self._of(target) if place.free > 0), key=lambda place: -place.free):
+            head = line.first(self._who_may(place.info.group))
+            if head is not None:
+                return (*head, place.info.name)
+        return None
+
+    def _who_may(self, group: str) -> Callable[[str], bool]:
+        reserved = self._group(group).reserved
+        if not reserved:
+            return _anybody
+        members = [place for place in self._workers.values() if place.info.group == group and place.info.state is WorkerState.UP]
+        used = Counter(self._out[run].namespace for place in members for run in place.held)
+        wanting = {name for target, line in self._lines.items() if target.takes_slot and self._meets(target, group) for name in line.namespaces()}
+        return who_may(reserved, sum(place.info.slots for place in members), used, wanting)
+
+    def _tidy(self, target: Target) -> None:
+        if not self._lines[target]:
+            del self._lines[target]
+
+    # --- groups
+
+    def _group(self, key: str) -> WorkerGroup:
+        return self._declared().get(key) or WorkerGroup.model_construct(key=key)
+
+    def tags(self, key: str) -> frozenset[str]:
+        """All that a selector finds a group by now."""
+        labels = [place.info.labels for place in self._workers.values() if place.info.group == key]
+        return tags_of(key, self._declared().get(key), labels)
+
+    def _meets(self, target: Target, key: str) -> bool:
+        return target.meets(key, self.tags(key)) if target.tags else key == target.group
+
+    def _of(self, target: Target) -> list[Place]:
+        if not target.tags:
+            return [place for place in self._workers.values() if place.info.group == target.group]
+        groups = {key for key in {place.info.group for place in self._workers.values()} if self._meets(target, key)}
+        return [place for place in self._workers.values() if place.info.group in groups]
+
+    # --- how it stands
+
+    def standing(self, target: Target, asked_for: int = 0) -> Standing:
+        """How a target stands just now; `asked_for` machines have been asked of an autoscaler."""
+        found = [place for place in self._of(target) if place.info.state in LIVE]
+        up = [place for place in found if place.info.state is WorkerState.UP]
+        known = {place.info.group for place in found} | {key for key in self._declared() if self._meets(target, key)}
+        return Standing(
+            groups=tuple(sorted(known)),
+            up=len(up),
+            starting=len(found) - len(up),
+            slots=sum(place.info.slots for place in up),
+            used=sum(len(place.held) for place in up),
+            fits=sum(target.resources is None or place.could_have(target.resources) for place in found),
+            asked_for=asked_for,
+        )
+
+    def is_reserved_from(self, target: Target, namespace: str) -> bool:
+        """Whether a slot is free for others and not for this namespace."""
+        free = {place.info.group for place in self._of(target) if place.free > 0}
+        return bool(free) and not any(self._who_may(group)(namespace) for group in free)
+
+    def execution_of(self, task_run_id: str) -> str | None:
+        """The execution of a run that waits or is out."""
+        out, target = self._out.get(task_run_id), self._waiting.get(task_run_id)
+        return out.execution_id if out is not None else self._lines[target].execution_of(task_run_id) if target is not None else None
+
+    def ahead_of(self, task_run_id: str) -> int:
+        """How many came to its line before a waiting run."""
+        target = self._waiting.get(task_run_id)
+        return self._lines[target].ahead_of(task_run_id) if target is not None else 0
+
+    def target_of(self, task_run_id: str) -> Target | None:
+        return self._waiting.get(task_run_id)
+
+    def lines(self) -> Mapping[Target, WaitingLine]:
+        """The lines in which something waits."""
+        return self._lines
 
     def queued(self) -> dict[str, int]:
-        """How many runs wait, by group."""
-        counts: dict[str, int] = {}
-        for (group, _), line in self._lines.items():
-            if len(line):
-                counts[group] = counts.get(group, 0) + len(line)
-        return counts
+        """How many runs wait, by group; what waits for tags counts for each group that would do, or under its tags where none is known."""
+        counts: Counter[str] = Counter()
+        for target, line in self._lines.items():
+            for key in self.standing(target).groups if target.tags else (target.group or "",):
+                counts[key] += len(line)
+        return dict(counts)
 
-    def admit(self) -> Iterator[tuple[Waiting, str, bool]]:
-        """Runs that may go now, each with the worker whose slot (supervised: whose machine) takes it: the freest of the group."""
-        for (group, supervised), line in self._lines.items():
-            places = [place for place in self._workers.values() if place.info.group == group]
-            while len(line) and places:
-                freest = max(places, key=lambda place: place.free)
-                if freest.free <= 0 and not supervised:
-                    break
-                waiting = line.next()
-                del self._waiting[waiting.task_run_id]
-                if not supervised:
-                    self.take(waiting.task_run_id, freest.info.name, waiting.execution_id)
-                yield waiting, freest.info.name, supervised
+
+def _anybody(namespace: str) -> bool:
+    return True

@@ -1,24 +1,30 @@
-"""Sends runs where they belong: into their group's line, to a free slot or a supervisor, or back with the reason why not."""
+"""Sends runs where they belong: along their chain of places, into a line, to a free slot, a supervisor or a process of
+their own, or back with the reason why not."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 
-from orchestrator.engine.admission import Waiting
+from orchestrator.engine.admission import Target, Waiting
 from orchestrator.engine.events import Event, RunRefused, RunStopped, StopRun
+from orchestrator.engine.waiting import Queued, Standing, at_next_step, moves_on, passed_over, reason_of, refusal, told
 from orchestrator.model.dispatch import Stop
-from orchestrator.model.execution import Cause, Placement, TaskRun, Where
-from orchestrator.model.flow import Fallback
+from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun, Where
 from orchestrator.model.log import Level
+from orchestrator.model.reason import Reason
 from orchestrator.model.state import State
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.live import Live, say
-from orchestrator.runtime.places import Places
+from orchestrator.runtime.places import Out, Places
 from orchestrator.runtime.turn import Turn
+from orchestrator.runtime.worker_groups import WorkerGroups
 from orchestrator.store.port import Command
 
 Amend = Callable[[Turn, Live, TaskRun], None]
+Ring = Callable[[datetime, str, str], None]  # (when, execution id, task run id): call `due` with the run then
+BACK_WITHIN = timedelta(seconds=30)  # a worker that was just lost may be back by then: its run is not refused before
 
 
 def command_id(run: TaskRun) -> str:
@@ -29,71 +35,190 @@ def command_id(run: TaskRun) -> str:
 class Placing:
     """Keeps the outbox true: a row for every run that waits or is out, with the place it went to; gone once it is answered."""
 
-    def __init__(self, *, places: Places, cluster: Cluster, dispatcher: Dispatcher, live: Mapping[str, Live], amend: Amend) -> None:
-        self.places, self._cluster, self._dispatcher, self._live, self._amend = places, cluster, dispatcher, live, amend
+    def __init__(
+        self,
+        *,
+        places: Places,
+        cluster: Cluster,
+        dispatcher: Dispatcher,
+        groups: WorkerGroups,
+        live: Mapping[str, Live],
+        amend: Amend,
+        ring: Ring,
+    ) -> None:
+        self.places, self._cluster, self._dispatcher, self._groups = places, cluster, dispatcher, groups
+        self._live, self._amend, self._ring = live, amend, ring
         self._fresh: set[str] = set()  # commands first written in this turn
+        self._queued: dict[str, Queued] = {}  # by task run: those in a line
+        self._movable: dict[str, None] = {}  # those of them that may leave their step
+        self._to_look_at: dict[str, None] = {}  # those of them for which the moment may have come
+        self._seen = (-1, -1)  # versions of workers and groups that all movable ones were looked at with
+        self.asked_for: Callable[[Target], int] = lambda target: 0  # machines asked of an autoscaler
+
+    # --- into a line
 
     def queue(self, turn: Turn, live: Live, run: TaskRun) -> Event | None:
-        """Put a run into its group's line; the event that refuses it when its fallback says so."""
+        """Put a run into the line of the first place that may take it; the event that refuses it when none may."""
         spec = live.view.spec(run)
-        placement = self._dispatcher.placement(live.view, run, spec)
-        if placement.group not in self.places.groups():
-            refused = self._without_worker(turn, live, run, placement)
-            if refused is not None:
-                return refused
-            if placement.fallback == Fallback.IGNORE:
-                placement = placement.model_copy(update={"group": "", "passed_over": (f"no worker in group '{placement.group}'",)})
+        try:
+            wish, resources = self._dispatcher.wish(live.view, run, spec), self._dispatcher.resources(live.view, run, spec)
+        except ValueError as err:
+            return RunRefused(run.id, State.FAILED, Cause.EXPRESSION, f"its place cannot be read: {err}")
+        sent_before = run.lease > run.generation + 1
+        queued = Queued(wish, turn.now, resources=resources, patient_until=turn.now + BACK_WITHIN if sent_before else None)
+        kept = run.placement
+        if kept is not None and kept.since is not None and kept.step < len(wish.steps):  # it stood in line when the executor ended
+            queued = Queued(wish, kept.since, kept.step, kept.passed_over, resources, patient_until=turn.now + BACK_WITHIN)
+        return self._enter(turn, live, run, queued)
+
+    def _enter(self, turn: Turn, live: Live, run: TaskRun, queued: Queued) -> Event | None:
+        while (barred := self._barred(live, run, queued)) is not None:
+            queued = passed_over(queued, *barred, turn.now)
+            following = at_next_step(queued, turn.now) if queued.wish.is_written_chain else None
+            if following is None:
+                state, message = refusal(queued) if queued.wish.is_written_chain else (State.FAILED, barred[1])
+                return RunRefused(run.id, state, Cause.NO_WORKER, message)
+            queued = following
+        placement, target = self._dispatcher.placement(live.view, run, live.view.spec(run), queued)
         self._amend(turn, live, run.model_copy(update={"placement": placement}))
-        turn.commands[command_id(run)] = Command(
-            id=command_id(run), execution_id=run.execution_id, kind="run", target="", body={"task_run_id": run.id, "lease": run.lease}, created=turn.now
-        )
+        body = {"task_run_id": run.id, "lease": run.lease}
+        turn.commands[command_id(run)] = Command(id=command_id(run), execution_id=run.execution_id, kind="run", target="", body=body, created=turn.now)
         self._fresh.add(command_id(run))
-        self.places.wait(
-            placement.group,
-            Waiting(run.id, run.execution_id, run.namespace, live.view.execution.state.start),
-            supervised=placement.where is Where.SUPERVISOR,
-        )
+        started = live.view.execution.state.start
+        self.places.wait(target, Waiting(run.id, run.execution_id, run.namespace, started, live.at_work), queued.since)
+        self._keep(turn, live, run, queued, target)
         return None
 
-    def _without_worker(self, turn: Turn, live: Live, run: TaskRun, placement: Placement) -> Event | None:
-        told = f"No workers are available for worker group '{placement.group}'"
-        match Fallback(placement.fallback):
-            case Fallback.FAIL:
-                return RunRefused(run.id, State.FAILED, Cause.NO_WORKER, told)
-            case Fallback.CANCEL:
-                return RunRefused(run.id, State.CANCELLED, Cause.NO_WORKER, told)
-            case Fallback.WAIT if placement.group:
-                say(turn, live, Level.INFO, f"{told}: waiting for one to join", run.id)
+    def _keep(self, turn: Turn, live: Live, run: TaskRun, queued: Queued, target: Target) -> None:
+        self._queued[run.id] = queued
+        if queued.may_move:
+            self._movable[run.id] = None
+            self._to_look_at[run.id] = None
+            if queued.deadline is not None and queued.deadline > turn.now:
+                self._ring(queued.deadline, run.execution_id, run.id)
+        elif queued.step.group and not self.places.standing(target).live:
+            say(turn, live, Level.INFO, f"No workers are available for {queued.step.name}: waiting for one to join", run.id)
+
+    def _barred(self, live: Live, run: TaskRun, queued: Queued) -> tuple[Reason, str] | None:
+        """Why a step can never take the run, whoever joins."""
+        step = queued.step
+        if step.runner is not None:
+            script = self._dispatcher.is_script(live.view.spec(run))
+            return None if script else (Reason.NOT_A_SCRIPT, "a task runner takes script tasks only")
+        key = step.group
+        if not key:
+            return None
+        if not self._groups.knows(key):
+            near = self._groups.nearest(key)
+            return Reason.NO_SUCH_GROUP, f"There is no worker group '{key}'" + (f"; did you mean '{near}'?" if near else "")
+        if not self._groups.group(key).allows(run.namespace):
+            return Reason.GROUP_NOT_ALLOWED, f"Worker group '{key}' is not for namespace {run.namespace}"
         return None
+
+    # --- out of it
 
     def admit(self, turn: Turn) -> list[tuple[Live, RunRefused]]:
         """Send what may go now, with the turn; gives back what cannot be sent at all, for the engine to end."""
         refused: list[tuple[Live, RunRefused]] = []
-        for waiting, worker, supervised in self.places.admit():
+        while True:
+            self._send_free(turn, refused)
+            if not self._move_on(turn, refused):
+                break
+        self._fresh.clear()
+        return refused
+
+    def due(self, task_run_id: str) -> None:
+        """The moment has come at which a run may leave its step."""
+        if task_run_id in self._movable:
+            self._to_look_at[task_run_id] = None
+
+    def _send_free(self, turn: Turn, refused: list[tuple[Live, RunRefused]]) -> None:
+        for waiting, target, worker in self.places.admit():
+            self._forget(waiting.task_run_id)
             live = self._live.get(waiting.execution_id)
             run = live.view.run(waiting.task_run_id) if live is not None else None
             if live is None or run is None or run.state.current.ended:
                 self.places.release(waiting.task_run_id)
                 continue
             try:
-                self._send(turn, live, run, self._cluster.supervisor_of(worker) if supervised else worker)
+                self._send(turn, live, run, target, worker)
             except Exception as err:  # one run that cannot be sent must never hold up the others, nor end the executor
                 refused.append((live, RunRefused(run.id, State.FAILED, Cause.EXCEPTION, f"it cannot be sent: {err}")))
-        self._fresh.clear()
-        return refused
 
-    def _send(self, turn: Turn, live: Live, run: TaskRun, place: str) -> None:
+    def _move_on(self, turn: Turn, refused: list[tuple[Live, RunRefused]]) -> bool:
+        """Have those that waited long enough go to their next place; whether any did."""
+        now_seen = (self.places.version, self._groups.version)
+        if now_seen != self._seen:
+            self._seen = now_seen
+            self._to_look_at.update(self._movable)
+        moved = False
+        while self._to_look_at:
+            run_id, _ = self._to_look_at.popitem()
+            queued, target = self._queued.get(run_id), self.places.target_of(run_id)
+            if queued is not None and target is not None and moves_on(queued, standing := self.standing(target), turn.now):
+                self._move(turn, run_id, queued, target, standing, refused)
+                moved = True
+        return moved
+
+    def _move(self, turn: Turn, run_id: str, queued: Queued, target: Target, standing: Standing, refused: list[tuple[Live, RunRefused]]) -> None:
+        found = self._of(run_id)
+        self.places.withdraw(run_id)
+        self._forget(run_id)
+        if found is None:
+            return
+        live, run = found
+        reason = reason_of(standing, queued.resources, reserved=self.places.is_reserved_from(target, run.namespace))
+        queued = passed_over(queued, reason, told(reason, standing, queued.step, queued.resources), turn.now)
+        following = at_next_step(queued, turn.now)
+        if following is None:
+            refused.append((live, RunRefused(run_id, *_with_cause(*refusal(queued)))))
+            return
+        say(turn, live, Level.INFO, f"{queued.passed[-1].detail}: going on to {following.step.name}", run_id)
+        event = self._enter(turn, live, run, following)
+        if isinstance(event, RunRefused):
+            refused.append((live, event))
+
+    def _of(self, run_id: str) -> tuple[Live, TaskRun] | None:
+        execution_id = self.places.execution_of(run_id)
+        live = self._live.get(execution_id or "")
+        run = live.view.run(run_id) if live is not None else None
+        return (live, run) if live is not None and run is not None and not run.state.current.ended else None
+
+    def _forget(self, run_id: str) -> None:
+        self._queued.pop(run_id, None)
+        self._movable.pop(run_id, None)
+        self._to_look_at.pop(run_id, None)
+
+    def _send(self, turn: Turn, live: Live, run: TaskRun, target: Target, worker: str) -> None:
+        place = self._place(run, target, worker)
+        placement = run.placement.model_copy(update={"worker": worker, "group": self.places.group_of(worker)}) if run.placement is not None else None
+        placed = Phase.model_construct(name=PhaseName.PLACED, at=turn.now, detail=None)
+        run = run.model_copy(update={"placement": placement, "phases": (*run.phases, placed)})
         dispatch = self._dispatcher.dispatch(live.view, run, live.view.spec(run), turn.now)
-        self.places.take(run.id, place, run.execution_id)
+        self._amend(turn, live, run)
+        self.places.take(run.id, Out(place, run.execution_id, run.namespace, worker, target.resources))
         if command_id(run) not in self._fresh:
             turn.answered[command_id(run)] = None  # the row without a target goes first, then this one comes
-        body = {"task_run_id": run.id, "lease": run.lease}
+        body = {"task_run_id": run.id, "lease": run.lease, "worker": worker}
         turn.commands[command_id(run)] = Command(id=command_id(run), execution_id=run.execution_id, kind="run", target=place, body=body, created=turn.now)
         turn.sends.append((place, dispatch))
+
+    def _place(self, run: TaskRun, target: Target, worker: str) -> str:
+        if target.resources is not None:
+            return self._cluster.process_on(worker, f"{run.id}-{run.generation}", target.resources)
+        return self._cluster.supervisor_of(worker) if target.supervised else worker
+
+    def resume(self, run: TaskRun, place: str, worker: str) -> None:
+        """Note that a place still holds a run, after a restart."""
+        resources = run.placement.resources if run.placement is not None and run.placement.where is Where.PROCESS else None
+        self.places.take(run.id, Out(place, run.execution_id, run.namespace, worker, resources))
+
+    # --- stopping
 
     def stop(self, turn: Turn, live: Live, command: StopRun) -> Event | None:
         """Have a run stopped where it is; RunStopped at once when it is nowhere."""
         if self.places.withdraw(command.task_run_id):
+            self._forget(command.task_run_id)
             turn.answer(f"run:{command.task_run_id}:{command.lease}")
             return RunStopped(command.task_run_id, command.lease)
         place = self.places.place_of(command.task_run_id)
@@ -106,8 +231,12 @@ class Placing:
         return None
 
     def let_go(self, turn: Turn, task_run_id: str, lease: int) -> None:
-        """Nothing of this dispatch is out any more: free its slot, forget its commands."""
+        """Nothing of this dispatch is out any more: free its slot, end its own process, forget its commands."""
         self.places.withdraw(task_run_id)
+        self._forget(task_run_id)
+        place = self.places.own_process_of(task_run_id)
+        if place is not None:
+            turn.after.append(lambda: self._cluster.end(place))
         self.places.release(task_run_id)
         turn.answer(f"run:{task_run_id}:{lease}")
         turn.answer(f"stop:{task_run_id}:{lease}")
@@ -116,3 +245,17 @@ class Placing:
         """The same for a run that has ended, if anything of it is out."""
         if run.lease and (self.places.holds(run.id)):
             self.let_go(turn, run.id, run.lease)
+
+    # --- how it stands
+
+    def queued(self, task_run_id: str) -> Queued | None:
+        """A run that stands in a line."""
+        return self._queued.get(task_run_id)
+
+    def standing(self, target: Target) -> Standing:
+        """How a target stands just now, what an autoscaler was asked for included."""
+        return self.places.standing(target, self.asked_for(target))
+
+
+def _with_cause(state: State, message: str) -> tuple[State, Cause, str]:
+    return state, Cause.NO_WORKER, message

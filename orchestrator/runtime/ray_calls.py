@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -13,6 +14,7 @@ from orchestrator.errors import Unavailable
 NAMESPACE = "orchestrator"
 EXECUTOR = "executor"
 API = "api"
+KNOWN_WITHIN = 2.0  # seconds for the head to say that it knows this node
 ANSWER = 30.0  # seconds that a reporter waits for its acknowledgement before it sends again
 
 
@@ -44,3 +46,23 @@ def send_to_executor(text: str) -> None:
         ray.get(executor_handle().report.remote(text), timeout=ANSWER)
     except (RayError, TimeoutError) as err:
         raise Unavailable("the executor did not acknowledge") from err
+
+
+def head_knows_this_node() -> bool:
+    """Whether the head is in reach and takes this node for alive. Waits at most `KNOWN_WITHIN` seconds.
+
+    Asked of Ray's control store itself: the lookup of a named actor is answered from a cache, and a list of all nodes would
+    grow with the cluster. After a restart of the head under another session it does not know us.
+    """
+    me = ray.NodeID.from_hex(ray.get_runtime_context().get_node_id())
+    try:
+        found: list[bool] = ray._private.worker.global_worker.gcs_client.check_alive([me], timeout=KNOWN_WITHIN)  # type: ignore[attr-defined]
+    except Exception:  # whatever it was, nobody said that we may go on
+        return False
+    return found == [True]
+
+
+def beat(place: str) -> None:
+    """Tell the executor that a place is there; nobody waits for it to hear."""
+    with suppress(RayError, Unavailable):
+        executor_handle().beat.remote(place)

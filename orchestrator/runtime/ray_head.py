@@ -47,6 +47,10 @@ class ExecutorActor:
         await self._starting
         await self._parts.reports.take(text)
 
+    async def beat(self, place: str) -> None:
+        await self._starting
+        self._parts.executor.heard(place)
+
     async def pid(self) -> int:
         return os.getpid()
 

@@ -5,19 +5,33 @@ from __future__ import annotations
 import json
 import os
 import threading
+from typing import TYPE_CHECKING, Any
 
 import ray
 
-from orchestrator.runtime.ray_calls import send_to_executor
+from orchestrator.runtime.pulse import Pulse
+from orchestrator.runtime.ray_calls import beat, head_knows_this_node, send_to_executor
 from orchestrator.runtime.worker_assembly import supervisor_of, worker_of
+
+if TYPE_CHECKING:
+    from orchestrator.runtime.worker import Worker
 
 
 class _Watched:
-    """What Worker and Supervisor actors share: a call that ends only when another executor takes over the watch."""
+    """What all our places share: they tell the head that they are there, and one call ends only when another executor takes
+    over the watch."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: dict[str, Any], place: Worker) -> None:
+        self._place, self._name = place, str(config["name"])
         self._watch = threading.Lock()
         self._released: threading.Event | None = None
+        self._pulse = Pulse(self._known, place.renew).start()
+
+    def _known(self) -> bool:
+        known = head_knows_this_node()
+        if known:
+            beat(self._name)
+        return known
 
     def alive(self, owner: str) -> str:
         mine = threading.Event()
@@ -28,27 +42,41 @@ class _Watched:
         mine.wait()
         return owner
 
+    def run(self, dispatch: str) -> None:
+        self._place.run_to_end(dispatch)
+
+    def stop(self, stops: str) -> None:
+        self._place.stop(stops)
+
+    def inventory(self) -> str:
+        held: str = self._place.inventory()
+        return held
+
+    def leave(self) -> None:
+        """End once nothing is held and all is said."""
+        self._place.leave()
+        os._exit(0)
+
+    def pid(self) -> int:
+        return os.getpid()
+
 
 @ray.remote
 class WorkerActor(_Watched):
     """The worker of one node: `run` lasts as long as the task, so that Ray's pages show it."""
 
     def __init__(self, config: str) -> None:
-        super().__init__()
-        self._worker = worker_of(json.loads(config), send_to_executor)
+        told = json.loads(config)
+        super().__init__(told, worker_of(told, send_to_executor))
 
-    def run(self, dispatch: str) -> None:
-        self._worker.run_to_end(dispatch)
 
-    def stop(self, stops: str) -> None:
-        self._worker.stop(stops)
+@ray.remote
+class ProcessActor(_Watched):
+    """A process of its own for one run, which holds the resources that the run asked for."""
 
-    def inventory(self) -> str:
-        held: str = self._worker.inventory()
-        return held
-
-    def pid(self) -> int:
-        return os.getpid()
+    def __init__(self, config: str) -> None:
+        told = json.loads(config)
+        super().__init__(told, worker_of({**told, "kind": told["name"]}, send_to_executor))
 
 
 @ray.remote
@@ -56,18 +84,5 @@ class SupervisorActor(_Watched):
     """The supervisor of the engines that one node reaches."""
 
     def __init__(self, config: str) -> None:
-        super().__init__()
-        self._supervisor = supervisor_of(json.loads(config), send_to_executor)
-
-    def run(self, dispatch: str) -> None:
-        self._supervisor.run_to_end(dispatch)
-
-    def stop(self, stops: str) -> None:
-        self._supervisor.stop(stops)
-
-    def inventory(self) -> str:
-        held: str = self._supervisor.inventory()
-        return held
-
-    def pid(self) -> int:
-        return os.getpid()
+        told = json.loads(config)
+        super().__init__(told, supervisor_of(told, send_to_executor))

@@ -48,6 +48,7 @@ class Reports:
     def _one(self, turn: Turn, live: Live, run: TaskRun, report: Report) -> None:
         match report:
             case Received(worker=worker, at=at):
+                live.at_work = True
                 self._executor.step(turn, live, RunReceived(run.id, run.lease, worker, at))
             case PhaseReached(name=name, at=at, detail=detail):
                 self._executor.amend(turn, live, run.model_copy(update={"phases": (*run.phases, Phase(name=name, at=at, detail=detail))}))

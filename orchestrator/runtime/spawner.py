@@ -180,6 +180,12 @@ class Line:
             self.ask({"do": "stop", "key": key, "grace": max(0.0, grace.total_seconds())}).last.wait()
             self._forget(key)
 
+    def renew(self, seconds: float) -> None:
+        """Let this process and its commands go on for so long. Asks for no answer."""
+        text = json.dumps({"do": "lease", "seconds": seconds, "pid": os.getpid()}).encode()
+        with suppress(OSError), self._sending:
+            self._socket.sendall(struct.pack("!I", len(text)) + text)
+
     def close(self) -> None:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -192,6 +198,7 @@ class Spawner:
         self._line: Line | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._seconds: float | None = None  # of the present lease, where there is one
 
     def start(self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], key: str) -> SpawnedProcess:
         """Start a command with exactly this environment and the marks of its key.
@@ -207,6 +214,12 @@ class Spawner:
         line = self._line
         if line is not None:
             line.stop(key, grace)
+
+    def renew(self, seconds: float) -> None:
+        """Put off the moment at which the spawner process ends all commands, and then this process, by its own clock."""
+        self._seconds = seconds
+        if self._line is not None and not self._line.lost:
+            self._line.renew(seconds)
 
     def warm_up(self) -> None:
         """Have a spawner process ready; it first kills what earlier ones left on this machine."""
@@ -224,6 +237,8 @@ class Spawner:
                 raise Unavailable("this worker is closing")
             if self._line is None or self._line.lost:
                 self._line = Line(self.warm_up)  # when it is lost the next comes at once, and first kills what was left
+                if self._seconds is not None:
+                    self._line.renew(self._seconds)
             return self._line
 
     def close(self) -> None:

@@ -57,6 +57,8 @@ class Spawner:
         self.stopping: dict[str, Stopping] = {}
         self.mark = f"{os.stat('/proc/self/ns/pid').st_ino}-{os.getpid()}-{started(os.getpid())}"
         self.nothing = os.open("/dev/null", os.O_RDONLY)
+        self.lease: tuple[float, int] | None = None  # until when the worker may go on, and its pid
+        self.worker_began = 0  # its start, so that no other process is ever taken for it
         self.wake = self.catch_children()
 
     def catch_children(self) -> int:
@@ -77,7 +79,7 @@ class Spawner:
         poll.register(self.wake, select.POLLIN)
         while True:
             poll.register(self.line, select.POLLIN | (select.POLLOUT if self.write else 0))
-            for fd, _ in poll.poll(TICK * 1000 if self.stopping else None):
+            for fd, _ in poll.poll(self.patience()):
                 if fd == self.wake:
                     os.read(self.wake, 4096)
                 elif not self.take():
@@ -85,6 +87,21 @@ class Spawner:
             self.reap()
             self.go_on_stopping()
             self.flush()
+            if self.lease is not None and time.monotonic() >= self.lease[0]:
+                return self.end_worker(self.lease[1])
+
+    def patience(self) -> float | None:
+        """How many milliseconds to sleep at most."""
+        if self.stopping:
+            return TICK * 1000
+        return max(0.0, self.lease[0] - time.monotonic()) * 1000 + 1 if self.lease is not None else None
+
+    def end_worker(self, pid: int) -> None:
+        """The worker has not shown in time that it may go on: stopped, starved or cut off, it must not overstay. First what it
+        started, which nobody else could end; then the worker itself, for what runs in its threads."""
+        self.end_all()
+        if started(pid) == self.worker_began:
+            send((pid,), signal.SIGKILL)
 
     # --- the socket
 
@@ -127,6 +144,10 @@ class Spawner:
             self.flush()
         elif request["do"] == "stop":
             self.stop(str(request["key"]), float(str(request["grace"])), int(str(request["number"])))
+        elif request["do"] == "lease":
+            pid = int(str(request["pid"]))
+            self.worker_began = self.worker_began or started(pid)
+            self.lease = (time.monotonic() + float(str(request["seconds"])), pid)
 
     # --- starting
 

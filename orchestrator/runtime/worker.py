@@ -21,6 +21,7 @@ from orchestrator.runtime.built_plugins import BuiltTasks
 from orchestrator.runtime.crew import Crew
 from orchestrator.runtime.engines import docker_answers
 from orchestrator.runtime.node import Node, keep_from_oom_killer
+from orchestrator.runtime.presence import LEASE
 from orchestrator.runtime.reporter import Reporter, Send
 from orchestrator.runtime.run_log import MOST_LINES
 from orchestrator.runtime.runner_choice import Rule
@@ -78,6 +79,7 @@ class Worker:
         self._held: dict[str, Attempt] = {}
         self._never: OrderedDict[str, tuple[int, Cause]] = OrderedDict()  # stopped before they came: lease and cause
         self._draining = False
+        self._emptied = threading.Event()
         self._prepare()
 
     def _threads(self) -> int:
@@ -118,6 +120,17 @@ class Worker:
     def drain(self) -> None:
         """Take nothing new from now on; a dispatch is handed back with the cause WORKER_SHUTDOWN."""
         self._draining = True
+
+    def renew(self, seconds_ago: float) -> None:
+        """The head knew this place so long ago: what runs here may go on for the rest of the lease."""
+        self._spawner.renew(max(0.0, LEASE - seconds_ago))
+
+    def leave(self) -> None:
+        """Take nothing new, and return once nothing is held and all is said."""
+        self.drain()
+        while not self.idle():
+            self._emptied.wait(0.2)
+        self.close()
 
     def idle(self) -> bool:
         """Whether nothing is held."""
@@ -166,6 +179,7 @@ class Worker:
     def _hold(self, dispatch: Dispatch, *, sealed: bool) -> Attempt:
         attempt = Attempt(dispatch, self._place, sealed=sealed, ended=self._ended, saved=self._saved)
         self._held[dispatch.task_run_id] = attempt
+        self._emptied.clear()
         return attempt
 
     def _begin(self, attempt: Attempt) -> None:
@@ -205,6 +219,8 @@ class Worker:
         with self._lock:
             if self._held.get(attempt.dispatch.task_run_id) is attempt:
                 del self._held[attempt.dispatch.task_run_id]
+            if not self._held:
+                self._emptied.set()
 
     # --- stops
 

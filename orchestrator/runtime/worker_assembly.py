@@ -18,7 +18,7 @@ def worker_of(config: dict[str, Any], send: Callable[[str], None]) -> Worker:
     """The worker of the node this process is on."""
     from orchestrator.runtime.worker import Worker
 
-    return Worker(**_common({**config, "kind": "worker"}, send))
+    return Worker(**_common({"kind": "worker", **config}, send))
 
 
 def supervisor_of(config: dict[str, Any], send: Callable[[str], None]) -> Supervisor:

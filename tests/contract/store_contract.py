@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +15,7 @@ from orchestrator.errors import Fenced, StoreUnavailable
 from orchestrator.model.execution import Attempt, Cause, Phase, PhaseName, Placement, Where
 from orchestrator.model.job import JobHandle
 from orchestrator.model.log import Level
+from orchestrator.model.reason import PassedOver, Reason
 from orchestrator.model.state import State
 from orchestrator.model.trigger import TriggerState
 from orchestrator.store.port import Changes, LogFilter, Page, StateStore
@@ -114,7 +116,12 @@ class StoreContract:
             dynamic=True,
             answers={"plan": [None, 1]},
             phases=(Phase(name=PhaseName.QUEUED, at=NOON), Phase(name=PhaseName.IMAGE, at=after(1), detail="alpine")),
-            placement=Placement(where=Where.SUPERVISOR, group="gpu", worker="w", passed_over=("a: full",)),
+            placement=Placement(
+                where=Where.SUPERVISOR,
+                group="gpu",
+                worker="w",
+                passed_over=(PassedOver(place="a", reason=Reason.AT_CAPACITY, detail="full", waited=timedelta(seconds=2)),),
+            ),
             lease=3,
             generation=2,
             job=JobHandle(key="j", runner="docker", backend="local", details={"container": "abc"}),

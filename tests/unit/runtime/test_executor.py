@@ -65,7 +65,7 @@ def test_what_a_lost_worker_held_is_sent_again_under_a_new_lease(tmp_path: Path)
             source = _flow(f"  - {{id: s, type: {SLEEP}, duration: PT1S, workerGroup: {{key: other}}}}\n")
             begun = await own.run(source, wait=False)
             await own.until(begun["id"], lambda e: e["taskRunList"][0]["state"]["current"] == "RUNNING")
-            own.cluster.lose("worker:other:inline")
+            own.cluster.lose(next(one.name for one in own.parts.executor.places.workers() if one.group == "other"))
             again = await own.until(begun["id"], lambda e: e["taskRunList"][0]["lease"] == 2)
             assert again["taskRunList"][0]["generation"] == 0
             assert own.parts.executor.places.queued() == {"other": 1}, "it waits for a worker of its group"

@@ -1,0 +1,37 @@
+"""The names of the actors where work runs. They tell where a place is, also to an executor that has never seen it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WORKER, SUPERVISOR, PROCESS = "worker", "supervisor", "process"
+_KINDS = (WORKER, SUPERVISOR, PROCESS)
+_DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class PlaceName:
+    """`kind:label:node:made[:head]`. `label` is a worker's group or a process's run; `node` the first digits of its Ray node;
+    `made` tells one from the next on the same node; `on_head` that it stood beside the executor."""
+
+    kind: str
+    label: str
+    node: str
+    made: str
+    on_head: bool = False
+
+    def __str__(self) -> str:
+        return ":".join((self.kind, self.label or _DEFAULT, self.node, self.made, *(("head",) if self.on_head else ())))
+
+    @classmethod
+    def parse(cls, name: str) -> PlaceName | None:
+        """None when it is no place of ours."""
+        parts = name.split(":")
+        if len(parts) < 4 or parts[0] not in _KINDS:
+            return None
+        return cls(parts[0], parts[1], parts[2], parts[3], parts[-1] == "head" and len(parts) > 4)
+
+
+def node_prefix(node_id: str) -> str:
+    """What stands for a node in names."""
+    return node_id[:8]
