@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -45,9 +44,9 @@ from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.evaluating import Evaluating
 from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.live import Live, say
+from orchestrator.runtime.lookout import Lookout
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
-from orchestrator.runtime.presence import Presence
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.watching import Watchers
@@ -58,7 +57,6 @@ from orchestrator.store.port import Command, StateStore
 T = TypeVar("T")
 MOST_PER_TURN = 500  # inbox items; bounds how long a turn, and so an answer, may take
 PLACE = "place"  # the timer of a run that may leave its line for another
-LOOK_EVERY = 0.5  # seconds between looks at the cluster
 
 
 class Executor:
@@ -77,7 +75,8 @@ class Executor:
         self.store, self.cluster, self.settings, self.new_id, self.clock = store, cluster, settings, new_id, clock
         self.flows, self.groups = FlowCache(store), WorkerGroups(store, settings)
         self.head_renderer = head_renderer or Renderer()
-        self.places, self.presence, self.watchers = Places(lambda: self.groups.declared), Presence(), Watchers()
+        self.places, self.watchers = Places(lambda: self.groups.declared), Watchers()
+        self.lookout = Lookout(cluster=cluster, places=self.places, post=self.post, lose_run=self._lose_run)
         self.timers = Timers(self._ring, clock)
         installation = store.installation()
         self.dispatcher = Dispatcher(settings, RunTokens(base64.b64decode(installation.secrets["tokens"])), self.flows)
@@ -106,10 +105,9 @@ class Executor:
         self.store.take_ownership(owner, self.clock())
         for execution in self.store.unfinished():
             self._load(execution)
-        self.cluster.on_lost(self._place_lost)
-        self.cluster.on_beat(self.heard)
-        await self._look()
-        self._tasks = [asyncio.create_task(self._turns()), asyncio.create_task(self._look_on())]
+        self.lookout.begin()
+        await self.lookout.look()
+        self._tasks = [asyncio.create_task(self._turns()), asyncio.create_task(self.lookout.look_on())]
         await self._resume()
         self.ready = True
 
@@ -158,7 +156,7 @@ class Executor:
             elif command.kind == "stop":
                 self.placing.stop(turn, live, StopRun(run.id, run.lease, Cause(body["cause"])))
         for place in out_of_reach:
-            self._place_lost(place, is_certain=False)
+            self.lookout.lost(place, is_certain=False)
         for live, event in lost:
             self.step(turn, live, event)
         for live in list(self.live.values()):
@@ -366,39 +364,13 @@ class Executor:
 
     def heard(self, place: str) -> None:
         """A place has given a sign of life."""
-        self.presence.heard(place, time.monotonic())
+        self.lookout.heard(place)
 
-    def _place_lost(self, place: str, is_certain: bool) -> None:
-        """What a place held is sent elsewhere: at once when it has surely stopped, else as soon as it has."""
-        if is_certain:
-            self.post(lambda turn: self._lose(turn, place))
-        else:
-            self.presence.silent(place, time.monotonic())
-            self.places.silence(place)
-
-    def _lose(self, turn: Turn, place: str) -> None:
-        self.presence.forget(place)
-        for run_id, execution_id in self.places.lose(place):
-            live = self.live.get(execution_id)
-            run = live.view.run(run_id) if live is not None else None
-            if live is not None and run is not None:
-                turn.answer(command_id(run))
-                turn.answer(f"stop:{run.id}:{run.lease}")
-                self.step(turn, live, RunLost(run.id, run.lease, Cause.WORKER_LOST))
-
-    async def _look(self) -> None:
-        workers, now = (await self.cluster.look()).workers, time.monotonic()
-        self.places.see(workers)
-        for place in self.presence.stopped(now):
-            self.cluster.end(place)
-            self._place_lost(place, is_certain=True)
-
-    async def _look_on(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY)
-            try:
-                await self._look()
-            except Unavailable:
-                continue
-            if self.places.queued():
-                self.post(lambda turn: None)  # a turn admits what has found room
+    def _lose_run(self, turn: Turn, run_id: str, execution_id: str) -> None:
+        """Nobody has a run any more that was out."""
+        live = self.live.get(execution_id)
+        run = live.view.run(run_id) if live is not None else None
+        if live is not None and run is not None:
+            turn.answer(command_id(run))
+            turn.answer(f"stop:{run.id}:{run.lease}")
+            self.step(turn, live, RunLost(run.id, run.lease, Cause.WORKER_LOST))

@@ -21,6 +21,8 @@ from orchestrator.model.trigger import TriggerState
 from orchestrator.store.port import Changes, LogFilter, Page, StateStore
 from tests.contract.store_values import NOON, a_command, a_file, a_flow, a_key, a_line, a_metric, a_run, a_trigger, after, an_execution, ids, life, saved
 
+PASSED_OVER = PassedOver(place="a", reason=Reason.AT_CAPACITY, detail="full", waited=timedelta(seconds=2))
+
 
 class StoreContract:
     # ownership and all-or-nothing
@@ -120,7 +122,7 @@ class StoreContract:
                 where=Where.SUPERVISOR,
                 group="gpu",
                 worker="w",
-                passed_over=(PassedOver(place="a", reason=Reason.AT_CAPACITY, detail="full", waited=timedelta(seconds=2)),),
+                passed_over=(PASSED_OVER,),
             ),
             lease=3,
             generation=2,

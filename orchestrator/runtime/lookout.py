@@ -1,0 +1,65 @@
+"""Sees workers come and go, and tells when what a lost one held may be sent elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.errors import Unavailable
+from orchestrator.runtime.cluster import Cluster
+from orchestrator.runtime.places import Places
+from orchestrator.runtime.presence import Presence
+from orchestrator.runtime.turn import Turn
+
+LOOK_EVERY = 0.5  # seconds between looks at the cluster
+LoseRun = Callable[[Turn, str, str], None]  # (turn, task run id, execution id): nobody has it any more
+
+
+class Lookout:
+    """Keeps `places` as the cluster is. `post` has something done in a turn of the executor."""
+
+    def __init__(self, *, cluster: Cluster, places: Places, post: Callable[[Callable[[Turn], Any]], None], lose_run: LoseRun) -> None:
+        self._cluster, self._places, self._post, self._lose_run = cluster, places, post, lose_run
+        self.presence = Presence()
+
+    def begin(self) -> None:
+        """Be told from now on."""
+        self._cluster.on_lost(self.lost)
+        self._cluster.on_beat(self.heard)
+
+    def heard(self, place: str) -> None:
+        """A place has given a sign of life."""
+        self.presence.heard(place, time.monotonic())
+
+    def lost(self, place: str, is_certain: bool) -> None:
+        """What a place held is sent elsewhere: at once when it has surely stopped, else as soon as it has."""
+        if is_certain:
+            self._post(lambda turn: self._lose(turn, place))
+        else:
+            self.presence.silent(place, time.monotonic())
+            self._places.silence(place)
+
+    def _lose(self, turn: Turn, place: str) -> None:
+        self.presence.forget(place)
+        for run_id, execution_id in self._places.lose(place):
+            self._lose_run(turn, run_id, execution_id)
+
+    async def look(self) -> None:
+        """Look at the cluster once. Raises Unavailable."""
+        self._places.see((await self._cluster.look()).workers)
+        for place in self.presence.stopped(time.monotonic()):
+            self._cluster.end(place)
+            self.lost(place, is_certain=True)
+
+    async def look_on(self) -> None:
+        """Look again and again, and have a turn place what has found room."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                await self.look()
+            except Unavailable:
+                continue
+            if self._places.queued():
+                self._post(lambda turn: None)
