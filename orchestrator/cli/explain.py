@@ -1,14 +1,16 @@
-"""`orchestrator explain CODE`: what an error's code means, and what to do."""
+"""`orchestrator explain`: why an execution does not run, or what an error's code means, and what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import HELP, AsJson, Examples, commands
-from orchestrator.cli.speech import put, put_json, table
+from orchestrator.cli.options import HELP, AsJson, Examples, Server, Token, commands, connect
+from orchestrator.cli.speech import harmless, now, put, put_json, table
 from orchestrator.errors import NotFound
 
 app = commands()
@@ -51,18 +53,74 @@ CODES: Mapping[str, str] = {
 }
 
 
-@app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator explain wrong-type\n  orchestrator explain")
-def explain(
-    code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="The word between the brackets of error[...].", show_default=False)] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Explain the code of an error; without one, list them all."""
-    if code is None:
-        put_json(dict(CODES)) if as_json else put(table(("CODE", "MEANING"), list(CODES.items())))
-        return
-    if code not in CODES:
-        from difflib import get_close_matches
+What = Annotated[
+    str | None, typer.Argument(metavar="[EXECUTION[.TASK] | CODE]", help="An execution's id (any unique beginning), or an error's code.", show_default=False)
+]
 
-        close = get_close_matches(code, CODES, 1)
-        raise NotFound(f"no such code: `{code}`\n  help: {f'did you mean `{close[0]}`?' if close else 'orchestrator explain lists them all'}")
-    put_json({code: CODES[code]}) if as_json else put(CODES[code])
+
+@app.command(
+    cls=Examples,
+    context_settings=HELP,
+    epilog="  orchestrator explain 4hUz              why an execution does not run, or why it failed\n"
+    "  orchestrator explain 4hUz.train        only its task `train`\n"
+    "  orchestrator explain wrong-type        an error's code\n"
+    "  orchestrator explain                   all codes",
+)
+def explain(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[EXECUTION[.TASK] | CODE]", help="An execution's id (or a beginning of it), or an error's code.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Explain why an execution does not run or has failed, or what an error's code means."""
+    if what is None:
+        put_json(dict(CODES)) if as_json else put(table(("CODE", "MEANING"), list(CODES.items())))
+    elif what in CODES:
+        put_json({what: CODES[what]}) if as_json else put(CODES[what])
+    elif _is_code(what):
+        close = get_close_matches(what, CODES, 1)
+        raise NotFound(f"no such code: `{what}`\n  help: {f'did you mean `{close[0]}`?' if close else 'orchestrator explain lists them all'}")
+    else:
+        _execution(what, as_json=as_json, server=server, token=token)
+
+
+def _is_code(text: str) -> bool:
+    """Codes are words with hyphens; an id is neither."""
+    return bool(re.fullmatch(r"[a-z]+(-[a-z]+)+", text)) or bool(get_close_matches(text, CODES, 1, 0.8))
+
+
+def _execution(what: str, *, as_json: bool, server: str | None, token: str | None) -> None:
+    from orchestrator.cli.client import path
+    from orchestrator.cli.identity import execution_of
+
+    prefix, _, task = what.partition(".")
+    client = connect(server, token)
+    execution = execution_of(client, prefix)
+    found = client.json("GET", path("executions", execution["id"], "explain"), query=[("task", task)] if task else [])
+    if as_json:
+        put_json(found)
+        return
+    for line in _told(found):
+        put(line)
+
+
+def _told(found: dict[str, Any]) -> Iterator[str]:
+    from orchestrator.cli.shapes import ago, shape
+
+    if not found["explanations"]:
+        state = found["state"]
+        yield f"{shape(state)} {state}: nothing of it waits"
+    for one in found["explanations"]:
+        name = one.get("taskId") or one.get("executionId")
+        value = f" [{one['value']}]" if one.get("value") is not None else ""
+        since = f" · since {ago(one['since'], now())}" if one.get("since") else ""
+        yield f"{shape(one['state'])} {name}{value} · {one['state']} · {one['reason']}{since}"
+        yield f"  {harmless(one['message'])}"
+        for passed in one.get("evidence", {}).get("passedOver") or ():
+            yield f"  passed over {passed['place']}: {passed['reason']}" + (f", {harmless(passed['detail'])}" if passed.get("detail") else "")
+        for last in one.get("evidence", {}).get("lastLines") or ():
+            yield f"  | {harmless(last)}"
+        yield f"  fix: {one['fix']}"

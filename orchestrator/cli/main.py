@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, Noun] = {
     "worker-group": Noun("worker", "groups", "See the worker groups."),
     "server": Noun("server", "app", "Start a server, or join this machine as a worker."),
     "schema": Noun("schema", "app", "Print the JSON Schema of everything installed, for editors."),
-    "explain": Noun("explain", "app", "Explain the code of an error."),
+    "explain": Noun("explain", "app", "Explain why an execution does not run, or the code of an error."),
     "doctor": Noun("doctor", "app", "Look for the usual causes of trouble."),
     "version": Noun("version", "app", "Print the version."),
 }

@@ -58,6 +58,11 @@ class FlowSlots:
     def _room(self, key: FlowKey, limit: Concurrency | None) -> bool:
         return limit is None or len(self._running.get(key, ())) < limit.limit
 
+    def standing(self, flow: Flow, execution_id: str) -> tuple[int, int]:
+        """How many executions of a flow run now, and how many wait in front of one."""
+        queued = list(self._queued.get(flow.key, ()))
+        return len(self._running.get(flow.key, ())), queued.index(execution_id) if execution_id in queued else 0
+
     def room_for(self, flow: Flow) -> bool:
         """Whether one more execution of a flow may run."""
         return self._room(flow.key, flow.concurrency)

@@ -34,7 +34,7 @@ class Reason(StrEnum):
     FLOW_DISABLED = "FLOW_DISABLED"
     WAITING_FOR_EXECUTION = "WAITING_FOR_EXECUTION"
     NOT_DUE = "NOT_DUE"
-    ENDED = "ENDED"
+    FAILED = "FAILED"
 
 
 class Explanation(Frozen):

@@ -17,6 +17,7 @@ from orchestrator.runtime.requests import (
     DeleteFlow,
     DeleteKeys,
     ExecutionAction,
+    Explain,
     LogsAfter,
     MoveFile,
     PutFile,
@@ -104,6 +105,10 @@ class ExecutorClient:
 
     async def move_file(self, request: MoveFile) -> None:
         await self._ask("move_file", request)
+
+    async def explain(self, request: Explain) -> Json:
+        """{"executionId", "state", "explanations": [Explanation]}; NotFound for an unknown execution or task."""
+        return json.loads(await self._ask("explain", request))
 
     async def cluster(self) -> Json:
         """What runs where: {"workers": [WorkerInfo], "queued": {group: count}, "executor": {...}}."""

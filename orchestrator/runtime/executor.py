@@ -45,6 +45,7 @@ from orchestrator.runtime.evaluating import Evaluating
 from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.lookout import Lookout
+from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
 from orchestrator.runtime.timers import Timers
@@ -76,6 +77,7 @@ class Executor:
         self.flows, self.groups = FlowCache(store), WorkerGroups(store, settings)
         self.head_renderer = head_renderer or Renderer()
         self.places, self.watchers = Places(lambda: self.groups.declared), Watchers()
+        self.meters = Meters()
         self.lookout = Lookout(cluster=cluster, places=self.places, post=self.post, lose_run=self._lose_run)
         self.timers = Timers(self._ring, clock)
         installation = store.installation()
@@ -93,6 +95,7 @@ class Executor:
             groups=self.groups,
             live=self.live,
             amend=self.amend,
+            meters=self.meters,
             ring=lambda at, execution_id, run_id: self.timers.set(at, execution_id, (PLACE, run_id)),
         )
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
@@ -373,4 +376,5 @@ class Executor:
         if live is not None and run is not None:
             turn.answer(command_id(run))
             turn.answer(f"stop:{run.id}:{run.lease}")
+            self.meters.again(run.placement.group if run.placement else "", Cause.WORKER_LOST)
             self.step(turn, live, RunLost(run.id, run.lease, Cause.WORKER_LOST))

@@ -22,6 +22,8 @@ from orchestrator.runtime import requests as asked
 from orchestrator.runtime.actions import Actions
 from orchestrator.runtime.client import failure
 from orchestrator.runtime.executor import Executor
+from orchestrator.runtime.explaining import Explaining
+from orchestrator.runtime.overview import Overview
 from orchestrator.runtime.turn import Turn
 from orchestrator.store.port import KeyValue, LogFilter, SavedFlow, StoredFile
 
@@ -34,12 +36,13 @@ class Intake:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._actions = Actions(executor)
+        self._desks: tuple[object, ...] = (self, Overview(executor), Explaining(executor))
         key = executor.settings.encryption_key()
         self._seal: Callable[[str], Json] | None = Sealer(key).seal if key is not None else None
 
     async def call(self, method: str, text: str) -> str:
         """Answer one request; an error becomes the text that the client raises it from."""
-        serve: Callable[[str], Awaitable[str]] | None = None if method.startswith("_") or method == "call" else getattr(self, method, None)
+        serve = None if method.startswith("_") or method == "call" else self._served(method)
         try:
             if serve is None:
                 raise NotFound(f"no request `{method}`")
@@ -49,6 +52,9 @@ class Intake:
         except Exception as err:  # a bug is told as one: passed on, it would look like an executor that is away
             traceback.print_exc()
             return failure(OrchestratorError(f"internal error: {type(err).__name__}: {err}"))
+
+    def _served(self, method: str) -> Callable[[str], Awaitable[str]] | None:
+        return next((found for desk in self._desks if (found := getattr(desk, method, None)) is not None), None)
 
     # --- flows
 
@@ -287,16 +293,6 @@ class Intake:
 
         await self._executor.do(move)
         return "{}"
-
-    async def cluster(self, text: str) -> str:
-        places = self._executor.places
-        return json.dumps(
-            {
-                "workers": [worker.model_dump(mode="json", by_alias=True, exclude_none=True) for worker in places.workers()],
-                "queued": places.queued(),
-                "executor": {"ready": self._executor.ready, "executions": len(self._executor.live)},
-            }
-        )
 
 
 def _over(entry: KeyValue, now: datetime) -> bool:

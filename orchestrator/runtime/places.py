@@ -178,6 +178,11 @@ class Places:
         out = self._out.get(task_run_id)
         return out.place if out is not None and out.resources is not None else None
 
+    def state_of(self, worker: str | None) -> WorkerState | None:
+        """The state of a worker; None where it is not known (any more)."""
+        place = self._workers.get(worker or "")
+        return place.info.state if place is not None else None
+
     def group_of(self, worker: str) -> str:
         """The group of a live worker."""
         return self._workers[worker].info.group
@@ -289,6 +294,11 @@ class Places:
     def lines(self) -> Mapping[Target, WaitingLine]:
         """The lines in which something waits."""
         return self._lines
+
+    def oldest_wait(self, group: str) -> datetime | None:
+        """Since when the run waits that waits longest for a group."""
+        lines = (line for target, line in self._lines.items() if self._meets(target, group))
+        return min((at for line in lines if (at := line.oldest()) is not None), default=None)
 
     def queued(self) -> dict[str, int]:
         """How many runs wait, by group; what waits for tags counts for each group that would do, or under its tags where none is known."""

@@ -17,6 +17,7 @@ from orchestrator.model.state import State
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.live import Live, say
+from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.places import Out, Places
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.worker_groups import WorkerGroups
@@ -44,10 +45,11 @@ class Placing:
         groups: WorkerGroups,
         live: Mapping[str, Live],
         amend: Amend,
+        meters: Meters,
         ring: Ring,
     ) -> None:
         self.places, self._cluster, self._dispatcher, self._groups = places, cluster, dispatcher, groups
-        self._live, self._amend, self._ring = live, amend, ring
+        self._live, self._amend, self._meters, self._ring = live, amend, meters, ring
         self._fresh: set[str] = set()  # commands first written in this turn
         self._queued: dict[str, Queued] = {}  # by task run: those in a line
         self._movable: dict[str, None] = {}  # those of them that may leave their step
@@ -72,11 +74,12 @@ class Placing:
         return self._enter(turn, live, run, queued)
 
     def _enter(self, turn: Turn, live: Live, run: TaskRun, queued: Queued) -> Event | None:
-        while (barred := self._barred(live, run, queued)) is not None:
+        while (barred := self.barred(live, run, queued)) is not None:
             queued = passed_over(queued, *barred, turn.now)
             following = at_next_step(queued, turn.now) if queued.wish.is_written_chain else None
             if following is None:
                 state, message = refusal(queued) if queued.wish.is_written_chain else (State.FAILED, barred[1])
+                self._note(turn, live, run, queued)
                 return RunRefused(run.id, state, Cause.NO_WORKER, message)
             queued = following
         placement, target = self._dispatcher.placement(live.view, run, live.view.spec(run), queued)
@@ -89,6 +92,11 @@ class Placing:
         self._keep(turn, live, run, queued, target)
         return None
 
+    def _note(self, turn: Turn, live: Live, run: TaskRun, queued: Queued) -> None:
+        """Record the places that did not take a run."""
+        placement, _ = self._dispatcher.placement(live.view, run, live.view.spec(run), queued)
+        self._amend(turn, live, run.model_copy(update={"placement": placement}))
+
     def _keep(self, turn: Turn, live: Live, run: TaskRun, queued: Queued, target: Target) -> None:
         self._queued[run.id] = queued
         if queued.may_move:
@@ -99,7 +107,7 @@ class Placing:
         elif queued.step.group and not self.places.standing(target).live:
             say(turn, live, Level.INFO, f"No workers are available for {queued.step.name}: waiting for one to join", run.id)
 
-    def _barred(self, live: Live, run: TaskRun, queued: Queued) -> tuple[Reason, str] | None:
+    def barred(self, live: Live, run: TaskRun, queued: Queued) -> tuple[Reason, str] | None:
         """Why a step can never take the run, whoever joins."""
         step = queued.step
         if step.runner is not None:
@@ -169,8 +177,10 @@ class Placing:
         live, run = found
         reason = reason_of(standing, queued.resources, reserved=self.places.is_reserved_from(target, run.namespace))
         queued = passed_over(queued, reason, told(reason, standing, queued.step, queued.resources), turn.now)
+        self._meters.passed(queued.step.name, reason)
         following = at_next_step(queued, turn.now)
         if following is None:
+            self._note(turn, live, run, queued)
             refused.append((live, RunRefused(run_id, *_with_cause(*refusal(queued)))))
             return
         say(turn, live, Level.INFO, f"{queued.passed[-1].detail}: going on to {following.step.name}", run_id)

@@ -37,6 +37,9 @@ class ExecutorActor:
             traceback.print_exc()
             await asyncio.sleep(1.0)  # a store that is away: let Ray start us again, not in a tight loop
             os._exit(1)
+        from orchestrator.runtime.ray_meters import RayMeters
+
+        self._meters = asyncio.get_running_loop().create_task(RayMeters(self._parts.executor).go_on())
         self._parts.executor.failed.add_done_callback(lambda _: os._exit(1))  # crash-only: the next one starts from the store
 
     async def call(self, method: str, text: str) -> str:

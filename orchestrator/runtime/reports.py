@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from orchestrator.engine.events import RunEnded, RunLost, RunReceived
 from orchestrator.model.dispatch import REPORTS, JobPrepared, Outcome, PhaseReached, Received, Report, Said
-from orchestrator.model.execution import Cause, Phase, TaskRun
+from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun
 from orchestrator.model.log import LogLine, Metric
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.live import Live
@@ -49,6 +50,7 @@ class Reports:
         match report:
             case Received(worker=worker, at=at):
                 live.at_work = True
+                self._meter(run, at)
                 self._executor.step(turn, live, RunReceived(run.id, run.lease, worker, at))
             case PhaseReached(name=name, at=at, detail=detail):
                 self._executor.amend(turn, live, run.model_copy(update={"phases": (*run.phases, Phase(name=name, at=at, detail=detail))}))
@@ -59,10 +61,15 @@ class Reports:
             case Outcome(cause=Cause.WORKER_SHUTDOWN):  # handed back: it was not the work that failed
                 self._executor.places.drain(self._executor.places.place_of(run.id) or "")  # or it would come back at once
                 self._executor.placing.let_go(turn, run.id, run.lease)
+                self._executor.meters.again(run.placement.group if run.placement else "", Cause.WORKER_SHUTDOWN)
                 self._executor.step(turn, live, RunLost(run.id, run.lease, Cause.WORKER_SHUTDOWN))
             case Outcome():
                 self._executor.placing.let_go(turn, run.id, run.lease)
                 self._executor.step(turn, live, RunEnded(report))
+
+    def _meter(self, run: TaskRun, at: datetime) -> None:
+        if run.phases and run.placement is not None and all(phase.name is not PhaseName.RECEIVED for phase in run.phases):
+            self._executor.meters.began(run.placement.group, (at - run.phases[0].at).total_seconds())
 
     def _said(self, turn: Turn, run: TaskRun, said: Said) -> None:
         about: dict[str, Any] = {

@@ -117,3 +117,10 @@ class LogsAfter(Frozen):
 
     execution_id: str
     after: int = 0
+
+
+class Explain(Frozen):
+    """Why an execution does not run; with `task`, a task's id or a task run's, only that. Answer: {"executionId", "state", "explanations": [Explanation]}."""
+
+    execution_id: str
+    task: str | None = None

@@ -18,6 +18,7 @@ from orchestrator.server.routes import (
     evaluations,
     execution_files,
     executions,
+    explain,
     flow_checks,
     flow_sets,
     flows,
@@ -29,6 +30,7 @@ from orchestrator.server.routes import (
     namespaces,
     outputs,
     plugins,
+    prometheus,
     run_files,
     run_records,
     runs,
@@ -62,6 +64,8 @@ ROUTERS = (
     plugins.router,
     evaluations.router,
     cluster.router,
+    explain.router,
+    prometheus.router,
     health.router,
 )
 
