@@ -43,6 +43,7 @@ class InlineCluster:
         self._base, self._slots, self._machine = base, slots, dict(machine or {})
         self._workers: dict[str, Worker] = {}
         self._processes: dict[str, Worker] = {}
+        self._closed = False
         for group in groups:
             self.join(group)
         self._supervisor = Supervisor(name=SUPERVISOR, slots=0, send=self._send, services=services, base=base / "supervisor", installation=installation)
@@ -74,6 +75,8 @@ class InlineCluster:
 
     def process_on(self, worker: str, key: str, resources: Resources) -> str:
         name = str(PlaceName(PROCESS, key, "inline", "0"))
+        if self._closed:
+            raise Unavailable("this cluster is closing")
         if name not in self._processes:
             self._processes[name] = self._new(name=name, group=self._workers[worker].group, slots=1, base=self._base / key)
         return name
@@ -118,5 +121,6 @@ class InlineCluster:
 
     def close(self) -> None:
         """End every worker and what it runs."""
+        self._closed = True
         for worker in (*self._workers.values(), *self._processes.values(), self._supervisor):
             worker.close()

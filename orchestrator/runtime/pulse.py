@@ -13,8 +13,8 @@ class Pulse:
     """A thread. `known` asks the head and may block; `renew(seconds_ago)` is called after each good answer with how long ago
     it was asked: the lease counts from there."""
 
-    def __init__(self, known: Callable[[], bool], renew: Callable[[float], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._known, self._renew, self._clock = known, renew, clock
+    def __init__(self, known: Callable[[], bool], renew: Callable[[float], None], *, every: float = EVERY) -> None:
+        self._known, self._renew, self._every = known, renew, every
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go, name="pulse", daemon=True)
 
@@ -27,7 +27,7 @@ class Pulse:
 
     def _go(self) -> None:
         while not self._stopping.is_set():
-            asked = self._clock()
+            asked = time.monotonic()
             if self._known():
-                self._renew(self._clock() - asked)
-            self._stopping.wait(EVERY)
+                self._renew(time.monotonic() - asked)
+            self._stopping.wait(self._every)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from orchestrator.model.state import State
 from orchestrator.runtime.assembly import ExecutorParts, started
 from orchestrator.runtime.inline_cluster import InlineCluster
 from orchestrator.runtime.local_services import LocalServices
@@ -44,12 +45,47 @@ class House:
                 if told["execution"] is not None and holds(told["execution"]):
                     return told["execution"]
 
+    async def ended(self, execution_id: str, within: float = 10) -> Any:
+        """The execution once it has ended."""
+        return await self.until(execution_id, lambda e: State(e["state"]["current"]).ended, within)
+
+    async def explained(self, execution_id: str, task: str | None = None) -> list[Any]:
+        told = await self.call("explain", execution_id=execution_id, task=task)
+        assert "error" not in told, told
+        return list(told["explanations"])
+
+    async def until_explained(self, execution_id: str, reason: str, within: float = 10) -> Any:
+        """The explanation with that reason, once it is given."""
+        async with asyncio.timeout(within):
+            while True:
+                for one in await self.explained(execution_id):
+                    if one["reason"] == reason:
+                        return one
+                await asyncio.sleep(0.02)
+
+    async def join(self, group: str, slots: int = 8) -> str:
+        """One more worker, seen by the executor."""
+        name = self.cluster.join(group, slots)
+        await self.parts.executor.lookout.look()
+        self.parts.executor.post(lambda turn: None)
+        return name
+
 
 @asynccontextmanager
-async def house(folder: Path, *, groups: tuple[str, ...] = ("",), slots: int = 8) -> AsyncIterator[House]:
+async def house(
+    folder: Path, *, groups: tuple[str, ...] = ("",), slots: int = 8, machine: Mapping[str, float] | None = None, **settings: Any
+) -> AsyncIterator[House]:
+    """`settings` are those of the server, such as `worker_groups`; `machine` the resources of every worker's machine."""
     store = open_store(f"sqlite:///{folder / 'orchestrator.db'}", migrate=True)
-    cluster = InlineCluster(base=folder / "work", services=lambda dispatch: LocalServices(), installation=store.installation().id, groups=groups, slots=slots)
-    parts = await started(Settings(data=str(folder)), store, cluster, new_id())
+    cluster = InlineCluster(
+        base=folder / "work",
+        services=lambda dispatch: LocalServices(),
+        installation=store.installation().id,
+        groups=groups,
+        slots=slots,
+        machine=machine,
+    )
+    parts = await started(Settings(data=str(folder), **settings), store, cluster, new_id())
     cluster.reports_to(parts.reports.take)
     try:
         yield House(parts, cluster)

@@ -106,6 +106,10 @@ class StandIn:
         self.store.commit(Changes(executions=[execution], files=files))
         return self.store.execution_json(id) or ""
 
+    def on_explain(self, body: dict[str, Any]) -> Any:
+        execution = self._execution(body["execution_id"])
+        return {"executionId": execution.id, "state": execution.current.value, "explanations": []}
+
     def on_act(self, body: dict[str, Any]) -> Any:
         execution = self._execution(body["execution_id"])
         match body["verb"]:
