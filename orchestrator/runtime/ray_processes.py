@@ -82,6 +82,7 @@ def surroundings(node: Node, environ: Mapping[str, str], extra: Mapping[str, str
         "RAY_AUTH_TOKEN_PATH": node.token_file,
         "RAY_worker_niceness": "0",
         "RAY_memory_monitor_refresh_ms": "0",
+        "RAY_raylet_death_check_interval_milliseconds": "200",  # a worker whose node has died should not say for seconds that it lives
         "RAY_health_check_period_ms": "1000",
         "RAY_health_check_timeout_ms": "2000",
         "RAY_health_check_failure_threshold": "3",

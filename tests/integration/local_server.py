@@ -199,10 +199,13 @@ def local_server(folder: Path, **options: Any) -> Iterator[LocalServer]:
 
 
 @contextmanager
-def joined_worker(server: LocalServer, group: str, folder: Path, *, slots: int = 8, wrap: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
-    """`orchestrator server worker` for a group, joined; `wrap` is put before the command (a namespace of its own)."""
+def joined_worker(
+    server: LocalServer, group: str, folder: Path, *, slots: int = 8, wrap: tuple[str, ...] = (), url: str | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`orchestrator server worker` for a group, joined; `wrap` is put before the command (a namespace of its own), and
+    `url` is the server's as it is seen from there."""
     log = (folder / f"worker-{group}.log").open("ab")
-    command = [*wrap, *ORCHESTRATOR, "server", "worker", f"--worker-group={group}", f"--server={server.url}", "--slots", str(slots)]
+    command = [*wrap, *ORCHESTRATOR, "server", "worker", f"--worker-group={group}", f"--server={url or server.url}", "--slots", str(slots)]
     process = subprocess.Popen(
         [*command, *([f"--api-token={server.token}"] if server.token else [])],
         env=_clean(),
