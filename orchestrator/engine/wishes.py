@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from orchestrator.model.flow import Fallback, Flow, PlacementStep, Tags, TaskSpec, TriggerSpec, WorkerGroupRef, WorkerSelector
 from orchestrator.model.values import Frozen, Json, parse_duration
+from orchestrator.model.values import up as up  # also to those who ask here
 from orchestrator.sdk.template import is_template
 
 AT_ONCE = timedelta()
@@ -122,14 +123,6 @@ def _plugin_defaults(flow: Flow, rules: Rules) -> Iterator[Mapping[str, Any]]:
     for namespace in up(flow.namespace):
         yield from rules.namespace_defaults.get(namespace, ())
     yield from rules.server_defaults
-
-
-def up(namespace: str) -> Iterator[str]:
-    """A namespace and those above it, nearest first."""
-    parts = namespace.split(".")
-    while parts:
-        yield ".".join(parts)
-        parts.pop()
 
 
 # --- templates

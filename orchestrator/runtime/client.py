@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orchestrator import errors
+from orchestrator.model.surroundings import Surroundings
 from orchestrator.model.values import Frozen, Json
 from orchestrator.runtime.requests import (
     CreateExecution,
@@ -68,6 +69,10 @@ class ExecutorClient:
 
     async def save_flow(self, request: SaveFlow) -> SavedFlow:
         return SavedFlow.model_validate_json(await self._ask("save_flow", request))
+
+    async def surroundings(self) -> Surroundings:
+        """What a flow is held against beside its own text."""
+        return Surroundings.model_validate_json(await self._ask("surroundings", Frozen()))
 
     async def delete_flow(self, request: DeleteFlow) -> None:
         await self._ask("delete_flow", request)

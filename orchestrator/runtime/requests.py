@@ -22,6 +22,7 @@ class SaveFlow(Frozen):
     upsert: bool = False  # create or replace, whichever it takes
     namespace: str | None = None  # when given, the source must agree (else FlowInvalid)
     flow_id: str | None = None
+    was_accepted: bool = False  # its text was, but for `disabled`: a worker group undeclared since then must not keep a flow running
 
 
 class DeleteFlow(Frozen):

@@ -12,6 +12,7 @@ from orchestrator.lang.check import check, check_plugin
 from orchestrator.lang.diagnostics import Diagnostic, errors_of, render
 from orchestrator.lang.flows import of_document, parse
 from orchestrator.model.flow import Flow
+from orchestrator.model.surroundings import Surroundings
 from tests.unit.lang.toys import resolve
 
 HEAD = "id: f\nnamespace: n\n"
@@ -257,8 +258,8 @@ class TestPluginDefaults:
         assert (flow.tasks[0].raw["message"], len(flow.plugin_defaults)) == ("x", 1)
 
     def test_those_of_the_namespace_lie_below_the_flows(self) -> None:
-        further = [{"type": "Log", "values": {"message": "ns", "level": "WARN"}}]
-        flow = parse(HEAD + "tasks: [{id: a, type: Log}]\npluginDefaults: [{type: Log, values: {message: x}}]\n", resolve=resolve, further_defaults=further)
+        around = Surroundings(namespace_defaults={"n": ({"type": "Log", "values": {"message": "ns", "level": "WARN"}},)})
+        flow = parse(HEAD + "tasks: [{id: a, type: Log}]\npluginDefaults: [{type: Log, values: {message: x}}]\n", resolve=resolve, around=around)
         assert (flow.tasks[0].raw["message"], flow.tasks[0].raw["level"]) == ("x", "WARN")
 
 

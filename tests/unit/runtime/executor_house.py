@@ -46,10 +46,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, *, groups: tuple[str, ...] = ("",), slots: int = 8) -> AsyncIterator[House]:
+async def house(folder: Path, *, groups: tuple[str, ...] = ("",), slots: int = 8, **settings: Any) -> AsyncIterator[House]:
     store = open_store(f"sqlite:///{folder / 'orchestrator.db'}", migrate=True)
     cluster = InlineCluster(base=folder / "work", services=lambda dispatch: LocalServices(), installation=store.installation().id, groups=groups, slots=slots)
-    parts = await started(Settings(data=str(folder)), store, cluster, new_id())
+    parts = await started(Settings(data=str(folder), **settings), store, cluster, new_id())
     cluster.reports_to(parts.reports.take)
     try:
         yield House(parts, cluster)
