@@ -96,7 +96,7 @@ class PlacementStep(Frozen):
     last step for ever.
     """
 
-    model_config = _CLOSED
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False, "oneOf": [{"required": ["workerGroup"]}, {"required": ["taskRunner"]}]})
 
     worker_group: str | Tags | None = Field(
         None,
