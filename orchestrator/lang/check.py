@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from orchestrator import registry
-from orchestrator.lang import declarations, defaults
+from orchestrator.lang import declarations, defaults, kestra
 from orchestrator.lang.complaints import complaints, unknown_property
 from orchestrator.lang.diagnostics import Diagnostic, errors_of
 from orchestrator.lang.findings import Findings
@@ -36,10 +36,12 @@ def check(
     resolve: Resolve = registry.load,
     template_problem: TemplateProblem | None = None,
     around: Surroundings = NOTHING_KNOWN,
+    dialect: Literal["own", "kestra"] = "own",
 ) -> tuple[Flow | None, tuple[Diagnostic, ...]]:
     """The flow behind a source, or None when something is wrong; with it every diagnostic, warnings too, in the order of the text.
 
-    `around` is what is known of worker groups, and the plugin defaults of namespaces and the server.
+    `around` is what is known of worker groups, and the plugin defaults of namespaces and the server. The dialect `kestra`
+    has none of our additions.
     """
     text = read(source)
     findings = Findings(text, filename)
@@ -49,7 +51,10 @@ def check(
         if not text.problems:
             findings.add("bad-yaml", "Illegal flow yaml: a flow is a map with `id`, `namespace` and `tasks`")
         return None, findings.all()
-    flow = _Document(findings, text.value, resolve, template_problem or _template_problem, around).flow(revision)
+    document = _Document(findings, text.value, resolve, template_problem or _template_problem, around)
+    flow = document.flow(revision)
+    if dialect == "kestra":
+        kestra.lint(findings, document.places)
     found = findings.all()
     return (None if errors_of(found) else flow), found
 
