@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,7 +49,7 @@ def found_there(client: Client, source: str, file: str, dialect: Dialect = "own"
         at = source.index(text, at)
         lines_above = source.count("\n", 0, at)  # its places count from the beginning of its own document
         additions = [d for d in found_here(text, file, dialect) if d.code == NOT_KESTRA]
-        for entry in [*(_diagnostic(entry, file) for entry in one.get("diagnostics") or ()), *additions]:
+        for entry in [*diagnostics_of(one.get("diagnostics") or (), file), *additions]:
             found.append(entry.model_copy(update={"line": entry.line + lines_above}))
         at += len(text)
     return sorted(found, key=lambda d: (d.line, d.column)) or _no_flow(told, file)
@@ -104,12 +104,17 @@ def as_text(found: Sequence[Diagnostic], source: str, file: str) -> str:
 
 def refused_text(err: FlowInvalid, source: str, file: str) -> str:
     """Why the server refused a flow. Places come from its answer, or, where it gave none, from looking here."""
-    found = [_diagnostic(entry, file) for entry in err.diagnostics]
+    found = diagnostics_of(err.diagnostics, file)
     if not found:
         from orchestrator.lang.diagnostics import errors_of
 
         found = list(errors_of(found_here(source, file)))
     return as_text(found, source, file) if found else f"error[{err.code}]: {file}: {err}"
+
+
+def diagnostics_of(entries: Iterable[object], file: str) -> list[Diagnostic]:
+    """Diagnostics of a file from what a server told of them."""
+    return [_diagnostic(entry, file) for entry in entries]
 
 
 def _diagnostic(entry: Any, file: str) -> Diagnostic:

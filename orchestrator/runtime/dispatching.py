@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
-from orchestrator import registry
 from orchestrator.engine.variables import outputs_of, variables
 from orchestrator.engine.view import ExecutionView
 from orchestrator.engine.wishes import Wish, asked_of, chain_of, rendered
-from orchestrator.errors import NotFound
 from orchestrator.lang.expressions import references_of
 from orchestrator.lang.sealing import Sealer, is_sealed
 from orchestrator.model.dispatch import Dispatch
@@ -22,7 +19,7 @@ from orchestrator.model.values import Json, parse_duration
 from orchestrator.runtime.engines import docker_answers
 from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.lazy_values import PartialOutputs, Whole
-from orchestrator.runtime.runner_choice import DOCKER, NO_ENGINE, PROCESS
+from orchestrator.runtime.runner_choice import NO_ENGINE, PROCESS, is_ephemeral, runner_of
 from orchestrator.settings import Settings
 
 TOKEN_LIFE = timedelta(days=7)  # a run that takes longer gets a new one with its next dispatch
@@ -82,32 +79,13 @@ class Dispatcher:
         wish = self.wish(view, run, spec)
         group = wish.steps[0].group or ""
         runner, reason = self._runner(spec, group)
-        ephemeral = runner is not None and runner != PROCESS and _ephemeral(runner)
+        ephemeral = runner is not None and runner != PROCESS and is_ephemeral(runner)
         return Placement(
             where=Where.SUPERVISOR if ephemeral else Where.WORKER, group=group, asked_at=wish.level, fallback=wish.fallback.value, runner=runner, reason=reason
         )
 
     def _runner(self, spec: TaskSpec, group: str) -> tuple[str | None, str | None]:
-        if not _is_script(spec.type):
-            return None, None
-        asked = spec.raw.get("taskRunner")
-        if isinstance(asked, Mapping) and asked.get("type"):
-            return registry.full_name("task_runner", str(asked["type"])) or str(asked["type"]), "named by the task"
-        older = spec.raw.get("runner")
-        if older in ("PROCESS", "DOCKER"):
-            return (PROCESS if older == "PROCESS" else DOCKER), "named by the task's `runner`"
-        return self._default_runner(spec, group)
-
-    def _default_runner(self, spec: TaskSpec, group: str) -> tuple[str, str]:
-        rule = self._settings.default_runner
-        if rule != "auto":
-            return (PROCESS if rule == "process" else DOCKER), f"scripts.defaultRunner is {rule}"
-        has_image = bool(spec.raw.get("containerImage")) or bool((spec.raw.get("docker") or {}).get("image"))
-        if group and not has_image:
-            return PROCESS, f"the task names worker group '{group}' and no containerImage"
-        if has_image or docker_answers():
-            return DOCKER, "scripts.defaultRunner is auto"
-        return PROCESS, NO_ENGINE
+        return runner_of(spec, group=group, rule=self._settings.default_runner, engine_answers=docker_answers)
 
     def dispatch(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, now: datetime) -> Dispatch:
         """All that the place needs, and nothing it does not."""
@@ -144,20 +122,3 @@ class Dispatcher:
 
 def _as_it_is(value: Any) -> Any:
     return value
-
-
-@cache
-def _is_script(task_type: str) -> bool:
-    """Whether a type is a script task: it says what to run, and a task runner says where."""
-    try:
-        return "task_runner" in registry.load("task", task_type).model_fields
-    except NotFound:
-        return False
-
-
-@cache
-def _ephemeral(runner_type: str) -> bool:
-    try:
-        return bool(registry.load("task_runner", runner_type).ephemeral)
-    except NotFound:
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import traceback
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from orchestrator.runtime import requests as asked
 from orchestrator.runtime.actions import Actions
 from orchestrator.runtime.client import failure
 from orchestrator.runtime.executor import Executor
+from orchestrator.runtime.planning import Grounds, plan_of, standings_of
 from orchestrator.runtime.surroundings import surroundings
 from orchestrator.runtime.turn import Turn
 from orchestrator.store.port import KeyValue, LogFilter, SavedFlow, StoredFile
@@ -92,6 +94,19 @@ class Intake:
     def _keep_flow(self, turn: Turn, saved: SavedFlow) -> None:
         turn.flows.append(saved)
         turn.after.append(lambda: self._executor.flows.changed(*saved.flow.key))
+
+    async def plan_flow(self, text: str) -> str:
+        request = asked.PlanFlow.model_validate_json(text)
+        settings, places = self._executor.settings, self._executor.places
+        grounds = Grounds(
+            rules=self._executor.groups.rules,
+            around=self._surroundings(),
+            standings=standings_of(places.workers(), places.queued()),
+            default_runner=settings.default_runner,
+            variables={"globals": dict(settings.globals), "envs": dict(settings.envs)},
+        )
+        plan = await asyncio.to_thread(plan_of, request.source, request.inputs, request.labels, grounds)
+        return plan.model_dump_json(by_alias=True, exclude_none=True)
 
     async def delete_flow(self, text: str) -> str:
         request = asked.DeleteFlow.model_validate_json(text)

@@ -13,9 +13,10 @@ from orchestrator.lang.source import documents, parse_yaml
 from orchestrator.model.flow import Flow
 from orchestrator.model.surroundings import Surroundings
 from orchestrator.model.values import Json
+from orchestrator.runtime.requests import PlanFlow
 from orchestrator.server import answers
 from orchestrator.server.asked import Asked
-from orchestrator.server.bodies import json_body
+from orchestrator.server.bodies import json_body, json_object
 from orchestrator.server.parts import parts_of, slowly
 from orchestrator.server.problems import BadArgument
 from orchestrator.server.routes.flows import is_json, source_of
@@ -30,6 +31,25 @@ async def validate(request: Request) -> Response:
     source = await source_of(request)
     around = await parts_of(request).executor.surroundings()
     return answers.made(await slowly(lambda: [_checked(index, text, around) for index, text in enumerate(documents(source))]))
+
+
+@router.post("/plan", response_model=None)
+async def plan(request: Request) -> Response:
+    """Where each task would go now. The body is a flow's YAML, or JSON: its `source`, and the `inputs` and `labels` of the run."""
+    made = await parts_of(request).executor.plan_flow(await _asked_plan(request))
+    return answers.made(made.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+async def _asked_plan(request: Request) -> PlanFlow:
+    if not is_json(request):
+        return PlanFlow(source=await source_of(request))
+    body = await json_object(request)
+    if not isinstance(body.get("source"), str):
+        raise BadArgument("`source` is needed: the flow's YAML")
+    inputs, labels = ({} if body.get(name) is None else body[name] for name in ("inputs", "labels"))
+    if not isinstance(inputs, dict) or not isinstance(labels, dict):
+        raise BadArgument("`inputs` and `labels` are maps")
+    return PlanFlow(source=body["source"], inputs=inputs, labels={key: str(value) for key, value in labels.items()})
 
 
 @router.post("/validate/task", response_model=None)

@@ -66,6 +66,24 @@ async def test_flows_and_tasks_are_validated_against_the_groups_and_defaults_of_
     assert (bulk.status_code, bulk.json()["diagnostics"][0]["code"]) == (422, "unknown-worker-group")
 
 
+async def test_a_plan_is_asked_for_as_yaml_or_with_inputs_as_json(open_site: Site, api: httpx.AsyncClient) -> None:
+    plain = (await api.post("/api/v1/flows/plan", content=FLOW, headers={"Content-Type": "application/x-yaml"})).json()
+    assert (plain["namespace"], plain["live"], plain["tasks"][0]["because"]) == ("io.acme", True, "{}")
+    told = (await api.post("/api/v1/main/flows/plan", json={"source": FLOW, "inputs": {"name": "you", "n": 1}, "labels": {"team": 7}})).json()
+    assert told["tasks"][0]["because"] == '{"name": "you", "n": 1}'
+    assert open_site.executor.asked[-1] == ("plan_flow", {"source": FLOW, "inputs": {"name": "you", "n": 1}, "labels": {"team": "7"}})
+
+
+async def test_a_plan_of_a_wrong_flow_is_refused_with_every_place(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/api/v1/flows/plan", content="broken", headers={"Content-Type": "application/x-yaml"})
+    assert (answer.status_code, answer.json()["diagnostics"][0]["line"]) == (422, 3)
+
+
+@pytest.mark.parametrize("body", [{}, {"source": 1}, {"source": FLOW, "inputs": []}, {"source": FLOW, "labels": "a"}, []])
+async def test_a_plan_that_is_asked_for_wrongly_is_refused(api: httpx.AsyncClient, body: object) -> None:
+    assert (await api.post("/api/v1/flows/plan", json=body)).status_code == 422
+
+
 async def test_a_flow_is_switched_off_though_its_group_is_not_declared_any_more(open_site: Site, api: httpx.AsyncClient) -> None:
     await api.post("/api/v1/flows", content=FLOW, headers={"Content-Type": "application/x-yaml"})
     assert (await api.post("/api/v1/flows/disable/by-ids", json=[{"id": "hello", "namespace": "io.acme"}])).json() == {"count": 1}
