@@ -50,17 +50,14 @@ def is_open(step: Step) -> bool:
 def outlook(wish: Wish, steps: Sequence[Step], shown: Sequence[PlannedStep], *, takes_no_slot: bool) -> tuple[Outlook, str]:
     """What becomes of the run, and why, with the steps that are passed over on the way."""
     passed: list[str] = []
+    patient = False  # whether a step on the way is waited for
     for step, one in zip(steps, shown, strict=True):
         how, why = _at(step, one, takes_no_slot=takes_no_slot)
         if how is not None:
-            return how, "; then ".join([*passed, why])
-        passed.append(why)
-    told = "; ".join(passed)
-    match wish.fallback:
-        case Fallback.CANCEL:
-            return Outlook.CANCELLED, told
-        case _:
-            return Outlook.FAILS, told
+            return (Outlook.WAITS if how is Outlook.NOW and patient else how), "; then ".join([*passed, why])
+        patient = patient or _patience(step)
+        passed.append(f"{why}, for at most {one.wait}" if _patience(step) else why)
+    return (Outlook.CANCELLED if wish.fallback is Fallback.CANCEL else Outlook.FAILS), "; then ".join(passed)
 
 
 def _at(step: Step, shown: PlannedStep, *, takes_no_slot: bool) -> tuple[Outlook | None, str]:
@@ -77,8 +74,11 @@ def _at(step: Step, shown: PlannedStep, *, takes_no_slot: bool) -> tuple[Outlook
         return Outlook.NOW, told
     if shown.wait is None and (workers or not step.if_live):
         return Outlook.WAITS, told
-    patience = step.wait is not None and step.wait.total_seconds() > 0
-    return None, told + (f", waited for at most {shown.wait}" if patience else "")
+    return None, told
+
+
+def _patience(step: Step) -> bool:
+    return step.wait is not None and bool(step.wait)
 
 
 def _standing(groups: Sequence[GroupStanding]) -> str:

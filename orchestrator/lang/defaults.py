@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from orchestrator import registry
 from orchestrator.errors import NotFound
 from orchestrator.lang.complaints import unknown_property
 from orchestrator.lang.findings import Findings
@@ -99,7 +100,8 @@ def _without_place(value: dict[str, Json], forced: Mapping[str, Json]) -> dict[s
 
 def matches(wanted: str, name: str, resolve: Resolve) -> bool:
     """Whether a default for the type or prefix `wanted` is one for the type `name`."""
-    if name.startswith(wanted):
+    full = next((found for kind in _KINDS if (found := registry.full_name(kind, name)) is not None), name)
+    if full.startswith((wanted, registry.SHORT + wanted)):
         return True
     cls = _class(wanted, resolve)
     return cls is not None and cls is _class(name, resolve)  # an alias or the short form of the same type

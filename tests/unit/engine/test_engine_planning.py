@@ -122,8 +122,8 @@ def test_a_chain_is_gone_through_with_what_it_passes_over() -> None:
         ("taskRunner Docker", None),
     ]
     assert (script.outlook, script.because) == (
-        Outlook.NOW,
-        "worker group 'full': 0 of 2 slots free, 3 waiting, waited for at most PT5S; then worker group 'empty': no live worker; then taskRunner Docker",
+        Outlook.WAITS,
+        "worker group 'full': 0 of 2 slots free, 3 waiting, for at most PT5S; then worker group 'empty': no live worker; then taskRunner Docker",
     )
 
 

@@ -249,6 +249,14 @@ class TestPluginDefaults:
         assert "nothing" not in flow.tasks[0].raw
         assert flow.tasks[0].raw["level"] == "WARN"
 
+    @pytest.mark.parametrize(
+        "wanted", ["io.kestra.plugin.core.log", "core.log", "core.log.Log", "io.kestra.plugin.core.log.Log", "io.kestra.core.tasks.log.Log"]
+    )
+    @pytest.mark.parametrize("written", ["core.log.Log", "io.kestra.plugin.core.log.Log"])
+    def test_one_for_a_prefix_means_types_in_their_short_form_too(self, wanted: str, written: str) -> None:
+        flow = parse(HEAD + f"tasks: [{{id: t, type: {written}}}]\npluginDefaults: [{{type: {wanted}, values: {{message: low}}}}]\n")
+        assert flow.tasks[0].raw["message"] == "low"
+
     def test_an_unknown_property_is_said_once_at_the_default(self) -> None:
         body = LOG + "pluginDefaults: [{type: Log, values: {not: x}}]\n"
         assert errors(body) == ['pluginDefaults[0].values.not: Invalid Plugin Default: Unrecognized field "not"']
