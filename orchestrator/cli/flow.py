@@ -79,16 +79,19 @@ def validate(
 
 @app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator flow create hello.yaml\n  orchestrator flow create flows/")
 def create(files: Files, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
-    """Save flows to the server: new ones are created, known ones get a new revision when their text differs."""
+    """Save flows to the server: new ones are created, known ones get a new revision when their text differs. Tells its warnings."""
     from orchestrator.cli.http_session import HttpSession
-    from orchestrator.cli.problems import read_source, refused_text
+    from orchestrator.cli.problems import as_text, found_there, read_source, refused_text
 
     session = HttpSession(connect(server, token))
     sources = [(file, read_source(file)) for file in every(files)]
     saved, refused = [], 0
     for file, source in sources:
+        warnings = [found for found in found_there(session.client, source, file) if found.severity == "warning"]
         try:
             saved.append(session.save_flow(source))
+            if warnings:
+                say(as_text(warnings, source, file))
         except FlowInvalid as err:
             refused += 1
             say(refused_text(err, source, file))

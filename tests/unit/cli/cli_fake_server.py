@@ -71,7 +71,7 @@ class FakeServer:
         self.asked: list[str] = []
         self.workers: list[Json] = []
         self.groups: list[Json] = []
-        self.violations: list[Json] = []  # the answer to every validation
+        self.violations: list[Json] = [{"index": 0, "diagnostics": []}]  # the answer to every validation
         self.plan: Json = {}
         self.sent: list[bytes] = []  # bodies of validations and plans
         self._http = _Quiet(("127.0.0.1", 0), _handler(self))
