@@ -155,3 +155,8 @@ def test_validate_of_good_flows_on_a_server_exits_with_0(server: FakeServer, orc
     assert orchestrator("flow", "validate", flow_file, "--server", server.url).out == f"{flow_file}: ok\n"
     assert orchestrator("flow", "validate", flow_file).code == 0
     assert len(server.sent) == 1
+
+
+@pytest.mark.parametrize("code", ["unknown-worker-group", "no-such-group", "group-not-allowed", "script-tasks-only", "no-effect", "not-kestra"])
+def test_every_code_of_places_is_explained(orchestrator: Command, code: str) -> None:
+    assert orchestrator("explain", code).code == 0
