@@ -280,6 +280,14 @@ def test_a_chain_of_task_runners_alone_is_good_above_scripts() -> None:
     assert warnings(f"tasks: [{{id: a, type: Log, message: hi}}]\ntriggers: [{{id: p, type: Schedule, cron: '* * * * *'}}]\nplacement: [{DOCKER}]") == []
 
 
+def test_a_default_of_a_task_runner_completes_it_in_every_chain() -> None:
+    default = "pluginDefaults: [{type: Docker, values: {image: from-default}}]\n"
+    script = "tasks: [{id: t, type: Log, message: hi, placement: [{taskRunner: {type: Docker}}]}]\n"
+    flow = parse(HEAD + script + f"placement: [{DOCKER}]\n" + default, resolve=resolve)
+    completed = {"type": "Docker", "image": "from-default"}
+    assert [step.task_runner for step in (*flow.placement, *flow.tasks[0].placement)] == [completed, completed]
+
+
 # needs
 
 
