@@ -41,6 +41,15 @@ CODES: Mapping[str, str] = {
     "recursive-flow": "The flow starts itself without end.",
     "system-label": "Labels that begin with `system.` are set by the server only.",
     "not-acted-on": "The property is accepted so that the flow can be used as it is, and has no effect in this version.",
+    "unknown-worker-group": "Worker groups are declared on the server, and this is none of them. Mind its spelling; `orchestrator worker-group ls` lists "
+    "them, `orchestrator worker-group create KEY` declares one.",
+    "no-such-group": "No worker group of the server has the tags that the selector asks for: its key, tags and labels, and the labels of its live workers "
+    "count. The task would wait or fail until one has them.",
+    "group-not-allowed": "The worker group is kept for other namespaces (`allowedNamespaces`). Name another group, or have the group opened to the namespace.",
+    "script-tasks-only": "A task runner runs a script task's commands in a place of its own. Any other task runs in a worker: name a `workerGroup`.",
+    "no-effect": "The property is well-formed and changes nothing where it stands.",
+    "not-kestra": "The property or the short name is an addition of this server (docs/additions.md), and Kestra would refuse the flow. Only `flow validate "
+    "--kestra` tells.",
     "not-found": "What was named does not exist. List what does: `orchestrator flow ls`, `orchestrator execution ls`.",
     "conflict": "What was named is in a state that forbids the request, such as killing an execution that has ended.",
     "not-allowed": "The API token is missing or wrong. Set ORCHESTRATOR_API_TOKEN to the server's own.",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.options import HELP, AsJson, Examples, Server, Token, commands, connect
 from orchestrator.cli.speech import ASKED_WRONGLY, fail, hint, put, put_json, say, table
 from orchestrator.errors import FlowInvalid, Refused
+
+if TYPE_CHECKING:
+    from orchestrator.cli.problems import Dialect
 
 app = commands("Check, save, list and show flows.")
 
@@ -35,13 +38,35 @@ tasks:
 """
 
 
-@app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator flow validate hello.yaml\n  orchestrator flow validate flows/ --json")
-def validate(files: Files, as_json: AsJson = False) -> None:
-    """Tell every problem of every file. Needs no server. Exits with 2 when there is an error."""
-    from orchestrator.cli.problems import as_text, found_here, read_source
+VALIDATE = """
+  orchestrator flow validate hello.yaml
+  orchestrator flow validate flows/ --json
+  orchestrator flow validate flows/ --server http://127.0.0.1:8080
+  orchestrator flow validate --kestra hello.yaml
+"""
+
+
+@app.command(cls=Examples, context_settings=HELP, epilog=VALIDATE)
+def validate(
+    files: Files,
+    kestra: Annotated[bool, typer.Option("--kestra", help="Refuse what only this server knows and Kestra does not.")] = False,
+    as_json: AsJson = False,
+    server: Annotated[
+        str | None, typer.Option("--server", metavar="URL", help="Ask this server, which knows its worker groups and plugin defaults.", show_default=False)
+    ] = None,
+    token: Token = None,
+) -> None:
+    """Tell every problem of every file. Needs no server, and asks one only where it is named. Exits with 2 when there is an error."""
+    from orchestrator.cli.problems import as_text, found_here, found_there, read_source
     from orchestrator.lang.diagnostics import errors_of
 
-    found = [(file, source, found_here(source, file)) for file in every(files) for source in [read_source(file)]]
+    dialect: Dialect = "kestra" if kestra else "own"
+    client = connect(server, token) if server is not None else None
+    found = [
+        (file, source, found_here(source, file, dialect) if client is None else found_there(client, source, file, dialect))
+        for file in every(files)
+        for source in [read_source(file)]
+    ]
     bad = any(errors_of(diagnostics) for _, _, diagnostics in found)
     if as_json:
         put_json([{"file": file, "valid": not errors_of(told), "diagnostics": [d.model_dump(mode="json") for d in told]} for file, _, told in found])
@@ -54,16 +79,19 @@ def validate(files: Files, as_json: AsJson = False) -> None:
 
 @app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator flow create hello.yaml\n  orchestrator flow create flows/")
 def create(files: Files, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
-    """Save flows to the server: new ones are created, known ones get a new revision when their text differs."""
+    """Save flows to the server: new ones are created, known ones get a new revision when their text differs. Tells its warnings."""
     from orchestrator.cli.http_session import HttpSession
-    from orchestrator.cli.problems import read_source, refused_text
+    from orchestrator.cli.problems import as_text, found_there, read_source, refused_text
 
     session = HttpSession(connect(server, token))
     sources = [(file, read_source(file)) for file in every(files)]
     saved, refused = [], 0
     for file, source in sources:
+        warnings = [found for found in found_there(session.client, source, file) if found.severity == "warning"]
         try:
             saved.append(session.save_flow(source))
+            if warnings:
+                say(as_text(warnings, source, file))
         except FlowInvalid as err:
             refused += 1
             say(refused_text(err, source, file))

@@ -26,6 +26,7 @@ class Noun(NamedTuple):
 
 COMMANDS: Mapping[str, Noun] = {
     "run": Noun("run", "app", "Run a flow's file and follow it to its end."),
+    "plan": Noun("plan", "app", "Tell where each task of a flow would go, without running it."),
     "flow": Noun("flow", "app", "Check, save, list and show flows."),
     "execution": Noun("execution", "app", "List, show, follow and kill executions."),
     "worker": Noun("worker", "app", "See the workers."),
@@ -40,6 +41,7 @@ EXAMPLES = """Examples:
   orchestrator run hello.yaml              run a flow, with a server started for it where there is none
   orchestrator server local                a server on this machine, in the foreground
   orchestrator flow validate flows/*.yaml  check flows without a server
+  orchestrator plan hello.yaml             where each task would go
   orchestrator execution ls                what ran
 
 """

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.errors import FlowInvalid, InputInvalid, Refused
 
 if TYPE_CHECKING:
+    from orchestrator.cli.client import Client
     from orchestrator.lang.diagnostics import Diagnostic
+
+Dialect = Literal["own", "kestra"]
+NOT_KESTRA = "not-kestra"  # the code of what only the dialect `kestra` refuses
 
 
 def read_source(file: str) -> str:
@@ -26,12 +30,33 @@ def read_source(file: str) -> str:
         raise Refused(f"{file} is not UTF-8 text") from err
 
 
-def found_here(source: str, file: str) -> Sequence[Diagnostic]:
-    """Every problem and warning that can be seen without a server."""
+def found_here(source: str, file: str, dialect: Dialect = "own") -> Sequence[Diagnostic]:
+    """Every problem and warning that can be seen without a server; the dialect `kestra` has none of our additions."""
     from orchestrator.lang.check import check
 
-    found: Sequence[Diagnostic] = tuple(check(source, file)[1])
+    found: Sequence[Diagnostic] = tuple(check(source, file, dialect=dialect)[1])
     return found
+
+
+def found_there(client: Client, source: str, file: str, dialect: Dialect = "own") -> Sequence[Diagnostic]:
+    """What the server finds, which knows its worker groups and plugin defaults, with every document of a file."""
+    from orchestrator.cli.client import path, yaml_body
+    from orchestrator.lang.source import documents
+
+    told = client.json("POST", path("flows", "validate"), body=yaml_body(source))
+    at, found = 0, []
+    for text, one in zip(documents(source), told, strict=True):
+        at = source.index(text, at)
+        lines_above = source.count("\n", 0, at)  # its places count from the beginning of its own document
+        additions = [d for d in found_here(text, file, dialect) if d.code == NOT_KESTRA]
+        for entry in [*diagnostics_of(one.get("diagnostics") or (), file), *additions]:
+            found.append(entry.model_copy(update={"line": entry.line + lines_above}))
+        at += len(text)
+    return sorted(found, key=lambda d: (d.line, d.column)) or _no_flow(told, file)
+
+
+def _no_flow(told: Sequence[Any], file: str) -> Sequence[Diagnostic]:
+    return () if told else found_here("", file)
 
 
 def refuse_inputs(source: str, file: str, given: Mapping[str, str], files: Mapping[str, Path]) -> None:
@@ -79,12 +104,17 @@ def as_text(found: Sequence[Diagnostic], source: str, file: str) -> str:
 
 def refused_text(err: FlowInvalid, source: str, file: str) -> str:
     """Why the server refused a flow. Places come from its answer, or, where it gave none, from looking here."""
-    found = [_diagnostic(entry, file) for entry in err.diagnostics]
+    found = diagnostics_of(err.diagnostics, file)
     if not found:
         from orchestrator.lang.diagnostics import errors_of
 
         found = list(errors_of(found_here(source, file)))
     return as_text(found, source, file) if found else f"error[{err.code}]: {file}: {err}"
+
+
+def diagnostics_of(entries: Iterable[object], file: str) -> list[Diagnostic]:
+    """Diagnostics of a file from what a server told of them."""
+    return [_diagnostic(entry, file) for entry in entries]
 
 
 def _diagnostic(entry: Any, file: str) -> Diagnostic:

@@ -80,6 +80,12 @@ def at_next_step(queued: Queued, now: datetime) -> Queued | None:
     return replace(queued, at=following, since=now, patient_until=None) if following < len(queued.wish.steps) else None
 
 
+def at_default(queued: Queued, now: datetime) -> Queued:
+    """The run in the default group, as one for which no step of its chain was meant."""
+    chain = replace(queued.wish, steps=(*queued.wish.steps, Step(group="")))
+    return replace(queued, wish=chain, at=len(queued.wish.steps), since=now)
+
+
 def reason_of(standing: Standing, resources: Resources | None, *, reserved: bool) -> Reason:
     """Why a run in line is not taken."""
     if not standing.live:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from orchestrator.model.flow import Fallback, Flow, PlacementStep, Tags, TaskSpec, TriggerSpec, WorkerGroupRef, WorkerSelector
 from orchestrator.model.values import Frozen, Json, parse_duration
+from orchestrator.model.values import up as up  # also to those who ask here
 from orchestrator.sdk.template import is_template
 
 AT_ONCE = timedelta()
@@ -99,7 +100,7 @@ def _levels(spec: TaskSpec | TriggerSpec, ancestors: Iterable[TaskSpec], flow: F
     for parent in ancestors:
         yield "parent", _asked(parent)
     yield "flow", _asked(flow)
-    for entry in _plugin_defaults(flow, rules):
+    for entry in plugin_defaults(flow, rules):
         if rules.matches(str(entry.get("type")), spec.type):
             yield "pluginDefaults", Asked.of(entry.get("values") or {})
     for namespace in up(flow.namespace):
@@ -113,19 +114,12 @@ def _asked(holder: TaskSpec | TriggerSpec | Flow) -> Asked:
     return Asked.model_construct(placement=holder.placement, worker_group=holder.worker_group, worker_selector=holder.worker_selector)
 
 
-def _plugin_defaults(flow: Flow, rules: Rules) -> Iterator[Mapping[str, Any]]:
+def plugin_defaults(flow: Flow, rules: Rules) -> Iterator[Mapping[str, Any]]:
+    """Those for a flow, nearest first: its own, the namespaces' up the tree, the server's."""
     yield from flow.plugin_defaults
     for namespace in up(flow.namespace):
         yield from rules.namespace_defaults.get(namespace, ())
     yield from rules.server_defaults
-
-
-def up(namespace: str) -> Iterator[str]:
-    """A namespace and those above it, nearest first."""
-    parts = namespace.split(".")
-    while parts:
-        yield ".".join(parts)
-        parts.pop()
 
 
 # --- templates

@@ -7,9 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from orchestrator import registry
 from orchestrator.errors import NotFound
 from orchestrator.lang.complaints import unknown_property
 from orchestrator.lang.findings import Findings
+from orchestrator.lang.holders import Holder
 from orchestrator.lang.shape import accepted
 from orchestrator.lang.source import Path
 from orchestrator.lang.specs import Resolve
@@ -17,34 +19,35 @@ from orchestrator.model.flow import PLACING
 from orchestrator.model.values import Json
 
 _KINDS = ("task", "trigger", "task_runner", "condition")
-_SECTIONS = ("tasks", "errors", "finally", "afterExecution", "triggers", "listeners")
+_SECTIONS = ("tasks", "errors", "finally", "afterExecution", "triggers", "listeners", "placement")
 
 
-def check(findings: Findings, entries: Json, path: Path, resolve: Resolve) -> None:
-    """Every default names a type and gives values; those for one installed type are properties of it."""
+def check(findings: Findings, entries: Json, path: Path, resolve: Resolve) -> Sequence[Holder]:
+    """Every default names a type and gives values; those for one installed type are properties of it. Gives back those that can be read."""
     if entries is not None and not isinstance(entries, list):
         findings.add("wrong-type", "must be a list of plugin defaults", path)
-        return
-    for at, entry in enumerate(entries or ()):
-        _check_one(findings, entry, (*path, at), resolve)
+        return ()
+    found = [_check_one(findings, entry, (*path, at), resolve) for at, entry in enumerate(entries or ())]
+    return [holder for holder in found if holder is not None]
 
 
-def _check_one(findings: Findings, entry: Json, path: Path, resolve: Resolve) -> None:
+def _check_one(findings: Findings, entry: Json, path: Path, resolve: Resolve) -> Holder | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
         findings.add("missing-property", "Invalid Plugin Default: `type` must not be null", path)
-        return
+        return None
     for name in set(entry) - {"type", "forced", "values"}:
         found = unknown_property((*path, name), None, ("type", "forced", "values"))
         findings.add(found.code, found.message, found.path, help=found.help, key=True)
     values = entry.get("values")
     if not isinstance(values, dict):
         findings.add("missing-property", "Invalid Plugin Default: `values` must be a map of properties", (*path, "values"))
-        return
+        return None
     cls = _class(entry["type"], resolve)
     for name in values if cls is not None else ():
         if name not in accepted(cls):
             found = unknown_property((*path, "values", name), cls)
             findings.add(found.code, f"Invalid Plugin Default: {found.message}", found.path, help=found.help, key=True)
+    return Holder("default", values, (*path, "values"), entry["type"], cls, bool(entry.get("forced")))
 
 
 def merge(document: dict[str, Json], resolve: Resolve, further: Sequence[Mapping[str, Json]] = ()) -> dict[str, Json]:
@@ -74,14 +77,11 @@ def _merged(value: Json, entries: Sequence[Mapping[str, Json]], resolve: Resolve
     mine = [e for e in entries if isinstance(name, str) and matches(e["type"], name, resolve)]
     if mine:
         cls = _class(str(name), resolve)
-        given = [
-            (bool(e.get("forced")), {k: v for k, v in e["values"].items() if (cls is None or k in accepted(cls)) and (e.get("forced") or k not in PLACING)})
-            for e in mine
-        ]
+        given = [(bool(entry.get("forced")), _fitting(entry, cls)) for entry in mine]
         for forced, values in given:
             value = value if forced else _over(values, value)
         for forced, values in reversed(given):
-            value = _over(value, values) if forced else value
+            value = _over(_without_place(value, values), values) if forced else value
     return {key: _merged(item, entries, resolve) for key, item in value.items()}
 
 
@@ -91,9 +91,17 @@ def _fitting(entry: Mapping[str, Json], cls: type[BaseModel] | None) -> dict[str
     return values if entry.get("forced") else {key: value for key, value in values.items() if key not in PLACING}
 
 
+def _without_place(value: dict[str, Json], forced: Mapping[str, Json]) -> dict[str, Json]:
+    """The plugin without its own word on where its work goes, if a forced default has one: another property of it might count before that."""
+    if not any(name in forced for name in PLACING):
+        return value
+    return {key: item for key, item in value.items() if key not in PLACING or key in forced}
+
+
 def matches(wanted: str, name: str, resolve: Resolve) -> bool:
     """Whether a default for the type or prefix `wanted` is one for the type `name`."""
-    if name.startswith(wanted):
+    full = next((found for kind in _KINDS if (found := registry.full_name(kind, name)) is not None), name)
+    if full.startswith((wanted, registry.SHORT + wanted)):
         return True
     cls = _class(wanted, resolve)
     return cls is not None and cls is _class(name, resolve)  # an alias or the short form of the same type

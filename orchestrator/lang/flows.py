@@ -10,6 +10,7 @@ from orchestrator.lang.check import check
 from orchestrator.lang.diagnostics import Diagnostic, errors_of
 from orchestrator.lang.specs import Resolve, TemplateProblem
 from orchestrator.model.flow import Flow
+from orchestrator.model.surroundings import NOTHING_KNOWN, Surroundings
 from orchestrator.model.values import Json
 
 
@@ -19,10 +20,10 @@ def parse(
     *,
     resolve: Resolve = registry.load,
     template_problem: TemplateProblem | None = None,
-    further_defaults: Sequence[Mapping[str, Json]] = (),
+    around: Surroundings = NOTHING_KNOWN,
 ) -> Flow:
     """The checked flow behind a source. Raises FlowInvalid with every problem: one `path: message` a line, and the diagnostics."""
-    flow, found = check(source, revision=revision, resolve=resolve, template_problem=template_problem, further_defaults=further_defaults)
+    flow, found = check(source, revision=revision, resolve=resolve, template_problem=template_problem, around=around)
     if flow is None:
         raise FlowInvalid(message_of(found), found)
     return flow

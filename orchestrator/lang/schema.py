@@ -11,10 +11,12 @@ from orchestrator import registry
 from orchestrator.lang import input_types
 from orchestrator.lang.check import ACCEPTED, SECTIONS
 from orchestrator.lang.declarations import OUTPUT_PROPERTIES
+from orchestrator.lang.holders import PLACE_PROPERTIES
 from orchestrator.lang.names import FLOW_ID_PATTERN, ID_PATTERN, INPUT_ID_PATTERN, MAX_FLOW_ID, MAX_NAMESPACE, NAMESPACE_PATTERN
 from orchestrator.lang.specs import Resolve
 from orchestrator.model.flow import Flow
 from orchestrator.model.values import Json
+from orchestrator.sdk import AnyTask
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 _KINDS = {"task": "task", "trigger": "trigger", "task_runner": "taskRunner", "condition": "condition"}
@@ -28,7 +30,7 @@ def flow_schema(*, resolve: Resolve = registry.load) -> dict[str, Json]:
     for kind in _KINDS:
         definitions[_KINDS[kind]] = _any_of_kind(kind, definitions, resolve)
     definitions["input"] = _input()
-    properties = {**_plain_properties(definitions), **_sections()}
+    properties = {**_plain_properties(definitions), **_sections(definitions)}
     return {
         "$schema": DRAFT,
         "title": "Flow",
@@ -77,6 +79,8 @@ def _model(cls: type[BaseModel], definitions: Definitions) -> dict[str, Json]:
     for name, part in parts.items():
         if definitions.get(name, part) != part:  # another plugin's part has the same name
             renamed[f"#/definitions/{name}"] = f"#/definitions/{cls.__module__}.{cls.__qualname__}.{name}"
+    if "PlacementStep" in parts:
+        parts["PlacementStep"] = {**parts["PlacementStep"], "properties": _with_runner(parts["PlacementStep"]["properties"])}
     for name, part in parts.items():
         key = renamed.get(f"#/definitions/{name}", f"#/definitions/{name}").removeprefix("#/definitions/")
         definitions[key] = _referring(part, renamed)
@@ -84,9 +88,12 @@ def _model(cls: type[BaseModel], definitions: Definitions) -> dict[str, Json]:
     properties = made.get("properties", {})
     if "id" in properties:
         properties["id"] = {**properties["id"], "pattern": ID_PATTERN + "$"}
-    if "taskRunner" in properties:
-        properties["taskRunner"] = {"$ref": "#/definitions/taskRunner"}
-    return made
+    return {**made, **({"properties": _with_runner(properties)} if properties else {})}
+
+
+def _with_runner(properties: Mapping[str, Json]) -> dict[str, Json]:
+    """Properties whose `taskRunner`, if they have one, is any of those installed."""
+    return {name: {"$ref": "#/definitions/taskRunner"} if name == "taskRunner" else part for name, part in properties.items()}
 
 
 def _referring(value: Any, renamed: Mapping[str, str]) -> Any:
@@ -112,13 +119,14 @@ def _plain_properties(definitions: Definitions) -> dict[str, Json]:
     return properties
 
 
-def _sections() -> dict[str, Json]:
+def _sections(definitions: Definitions) -> dict[str, Json]:
     tasks = {"type": ["array", "null"], "items": {"$ref": "#/definitions/task"}}
+    places = {name: part for name, part in _model(AnyTask, definitions)["properties"].items() if name in PLACE_PROPERTIES}
     default = {
         "type": "object",
         "required": ["type", "values"],
         "additionalProperties": False,
-        "properties": {"type": {"type": "string"}, "forced": {"type": "boolean"}, "values": {"type": "object"}},
+        "properties": {"type": {"type": "string"}, "forced": {"type": "boolean"}, "values": {"type": "object", "properties": places}},
     }
     output = {"type": "object", "required": ["id", "value"], "additionalProperties": False, "properties": {name: {} for name in OUTPUT_PROPERTIES}}
     output["properties"] = {**output["properties"], "type": {"enum": list(input_types.READERS)}}  # type: ignore[dict-item]

@@ -107,6 +107,12 @@ def mentions(annotation: Any, kind: type) -> bool:
     return annotation is kind or any(mentions(part, kind) for part in get_args(annotation))
 
 
+@cache
+def is_script(cls: type[BaseModel]) -> bool:
+    """Whether a task says what to run, and a task runner says where."""
+    return "task_runner" in cls.model_fields
+
+
 def is_dynamic(field: FieldInfo | None) -> bool:
     """Whether a template may stand for the property."""
     return field is not None and mentions(field.annotation, Template)

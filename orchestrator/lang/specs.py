@@ -14,7 +14,9 @@ from orchestrator.errors import NotFound
 from orchestrator.lang.complaints import complaints, unknown_property, value_at, written_path
 from orchestrator.lang.findings import Findings
 from orchestrator.lang.graph import cycle
+from orchestrator.lang.holders import PLACE_PROPERTIES, Holder
 from orchestrator.lang.names import ID, ID_PATTERN
+from orchestrator.lang.places import Places
 from orchestrator.lang.shape import USUAL_PLACES, accepted, at_places, loose_models, properties, synonyms, task_places
 from orchestrator.lang.source import Path
 from orchestrator.model.values import Json, parse_duration
@@ -33,9 +35,10 @@ class Specs:
     A scalar written where a property is text becomes that text, in place: `message: 42` says "42".
     """
 
-    def __init__(self, findings: Findings, resolve: Resolve, template_problem: TemplateProblem, flow: tuple[str, str] = ("", "")) -> None:
+    def __init__(self, findings: Findings, resolve: Resolve, template_problem: TemplateProblem, places: Places, flow: tuple[str, str] = ("", "")) -> None:
         self.findings = findings
         self.resolve = resolve
+        self.places = places
         self.template_problem = template_problem
         self.flow = flow  # namespace, id
         self.task_ids: list[tuple[str, Path]] = []
@@ -63,6 +66,8 @@ class Specs:
         if cls is not None:
             self._relations(cls, raw, path, [task for _, task in inner])
             self._properties(cls, raw, path, tuple(spot for spot, _ in inner))
+        if kind in ("task", "trigger"):
+            self.places.meet(Holder("task" if kind == "task" else "trigger", raw, path, str(raw.get("type")), cls))
         self._parts(raw, path)
         self.templates(raw, path, beneath=tuple((*path, *spot) for spot, _ in inner))
         for spot, task in inner:
@@ -112,7 +117,7 @@ class Specs:
             if again and self._texts(error, raw, path):
                 return self.model(cls, raw, path, inner, again=False)
             for found in complaints(error, raw, cls):
-                if any(found.path[: len(spot)] == spot for spot in inner):
+                if any(found.path[: len(spot)] == spot for spot in inner) or self._is_told_elsewhere(found.path, path):
                     continue
                 message, place = found.message, (*path, *found.path)
                 if self.findings.says(f"{raw.get('id')}: {message}", path):
@@ -124,6 +129,10 @@ class Specs:
                 elif found.path != ("type",) and found.path != ("id",):
                     self.findings.add(found.code, message, place, help=found.help, key=found.at_key)
         return None
+
+    def _is_told_elsewhere(self, found: Path, path: Path) -> bool:
+        """Whether a problem of where work goes is for others to tell: of resources, and of what a plugin default gave."""
+        return bool(found) and (found[0] == "resources" or (found[0] in PLACE_PROPERTIES and not self.places.wrote((*path, found[0]))))
 
     def _texts(self, error: ValidationError, raw: dict[str, Json], path: Path) -> bool:
         """Turn numbers and booleans that were meant as text into text; whether there were any."""
@@ -148,7 +157,7 @@ class Specs:
     def strict_parts(self, cls: type[BaseModel], raw: Mapping[str, Json], path: Path) -> None:
         """What the parts of a model (its retry, its worker group) leave to be checked: unknown properties, lengths."""
         for name, field in properties(cls).items():
-            for model in loose_models(field.annotation):
+            for model in () if self._is_told_elsewhere((name,), path) else loose_models(field.annotation):
                 if model.__name__ not in _OWN_CHECKS:
                     self._strict(model, raw.get(name), (*path, name))
         self.retry(raw.get("retry"), (*path, "retry"))
@@ -213,6 +222,10 @@ class Specs:
         found = cycle(needs)
         if found:
             self.findings.add("cyclic-dependency", f"{raw.get('id')}: Cyclic dependency detected: {', '.join(found)}", spots[found[0]])
+
+    def runner(self, value: Json, path: Path) -> None:
+        """A task runner, wherever it is named."""
+        self.spec("task_runner", value, path)
 
     def _parts(self, raw: Mapping[str, Json], path: Path) -> None:
         """The typed parts that are not tasks: a task's runner, a trigger's conditions."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field, field_validator, model_serializer, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_serializer, model_validator
 
 from orchestrator.model.log import Level
 from orchestrator.model.resources import Resources
@@ -48,26 +48,45 @@ class Fallback(StrEnum):
     IGNORE = "IGNORE"
 
 
+_CLOSED = ConfigDict(json_schema_extra={"additionalProperties": False})  # for editors; the checker tells of unknown properties itself
+_KEY = "The key of a worker group, or a template of one; blank for the default group."
+_TAGS = "What the groups must be tagged with; a group's key and its labels (`eu`, `zone=eu`) count as tags."
+_MATCH = "Whether a group must have all of the tags or any."
+_FALLBACK = "When no live worker can take the work: WAIT for one, FAIL, CANCEL, or IGNORE the wish and take the default group."
+
+
 class WorkerGroupRef(Frozen):
     """Which worker group work is sent to. `key` may be a template; blank or None means the default group."""
 
-    key: str | None = None
-    fallback: Fallback = Fallback.WAIT
+    model_config = _CLOSED
+
+    key: str | None = Field(None, description=_KEY, examples=["gpu", "{{ inputs.pool }}"])
+    fallback: Fallback = Field(Fallback.WAIT, description=_FALLBACK)
 
 
 class Tags(Frozen):
     """Groups by what they are tagged with; their labels and keys count as tags. Tags may be templates."""
 
-    tags: tuple[str, ...] = Field(min_length=1, max_length=MOST_TAGS)
-    match: Literal["ALL", "ANY"] = "ALL"
+    model_config = _CLOSED
+
+    tags: tuple[str, ...] = Field(min_length=1, max_length=MOST_TAGS, description=_TAGS, examples=[["gpu", "eu"]])
+    match: Literal["ALL", "ANY"] = Field("ALL", description=_MATCH)
 
 
 class WorkerSelector(Frozen):
     """The newer way to name workers: by the tags of their groups."""
 
-    tags: tuple[str, ...] = Field((), max_length=MOST_TAGS)
-    match: Literal["ALL", "ANY"] = "ALL"
-    fallback: Fallback = Fallback.FAIL
+    model_config = _CLOSED
+
+    tags: tuple[str, ...] = Field((), max_length=MOST_TAGS, description=_TAGS, examples=[["gpu", "eu"]])
+    match: Literal["ALL", "ANY"] = Field("ALL", description=_MATCH)
+    fallback: Fallback = Field(Fallback.FAIL, description=_FALLBACK)
+
+
+def _also_by_key(schema: dict[str, Any]) -> None:
+    """The third way to write a step's group, which is read as the first."""
+    key = {"type": ["string", "null"], "description": _KEY}
+    schema["anyOf"].insert(1, {"type": "object", "additionalProperties": False, "required": ["key"], "properties": {"key": key}})
 
 
 class PlacementStep(Frozen):
@@ -77,9 +96,26 @@ class PlacementStep(Frozen):
     last step for ever.
     """
 
-    worker_group: str | Tags | None = Field(None, alias="workerGroup")
-    task_runner: Mapping[str, Json] | None = Field(None, alias="taskRunner")
-    wait: str | None = None
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False, "oneOf": [{"required": ["workerGroup"]}, {"required": ["taskRunner"]}]})
+
+    worker_group: str | Tags | None = Field(
+        None,
+        alias="workerGroup",
+        description="A worker group: its key, or `tags` of groups.",
+        examples=["gpu", {"tags": ["big"], "match": "ANY"}],
+        json_schema_extra=_also_by_key,
+    )
+    task_runner: Mapping[str, Json] | None = Field(
+        None,
+        alias="taskRunner",
+        description="A container of its own, by a runner's `type` and properties; script tasks only.",
+        examples=[{"type": "io.kestra.plugin.scripts.runner.docker.Docker"}],
+    )
+    wait: str | None = Field(
+        None,
+        description="How long to wait here for a free slot, an ISO-8601 duration. By default not at all: the next step is taken; on the last step for ever.",
+        examples=["PT5S"],
+    )
 
     @field_validator("worker_group", mode="before")
     @classmethod
@@ -94,17 +130,42 @@ class PlacementStep(Frozen):
         return self
 
 
-PLACING = frozenset({"placement", "workerGroup", "workerSelector"})  # the properties that say where work goes
+PlacementChain = Annotated[tuple[PlacementStep, ...], BeforeValidator(lambda value: () if value is None else value)]
+"""`placement:` as written; null is none."""
+
+PLACING = ("placement", "workerGroup", "workerSelector")  # the properties that say where work goes; the first that is given counts
+PLACEMENT_ABOUT = "Places to try in turn, worker groups and (for script tasks) task runners; in place of `workerGroup` and `workerSelector`."
+QUEUE_TIMEOUT_ABOUT = "The longest that a run may wait for a place before it fails, as an ISO-8601 duration; default: no bound."
 
 
 def _readable_resources(value: Any) -> Any:
     """Constant resources are checked when a flow is saved; templates are known only when a run is placed."""
-    if isinstance(value, Mapping) and not any(isinstance(one, str) and "{{" in one for one in value.values()):
+    if isinstance(value, Mapping) and not any(isinstance(one, str) and any(mark in one for mark in ("{{", "{%", "{#")) for one in value.values()):
         Resources.model_validate(value)
     return value
 
 
-AskedResources = Annotated[Mapping[str, Json], AfterValidator(_readable_resources)]
+_TEMPLATE = {"type": "string", "pattern": r"\{[{%#]"}
+_RESOURCES = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": "What a run needs of a machine for itself; it gets a process of its own on a worker of its group that has this free, and takes no slot.",
+    "examples": [{"cpu": 2, "memory": "4GiB", "gpu": 0.25}],
+    "properties": {
+        "cpu": {"description": "Cores, fractions allowed.", "examples": [2, 0.5], "anyOf": [{"type": "number", "minimum": 0}, _TEMPLATE]},
+        "memory": {
+            "description": "Bytes, or text with a unit.",
+            "examples": ["512MiB", "4GiB"],
+            "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}],
+        },
+        "gpu": {
+            "description": "A fraction of one GPU, or a whole number of them.",
+            "examples": [0.25, 1],
+            "anyOf": [{"type": "number", "minimum": 0}, _TEMPLATE],
+        },
+    },
+}
+AskedResources = Annotated[Mapping[str, Json], AfterValidator(_readable_resources), WithJsonSchema(_RESOURCES)]
 """`resources:` as written: `cpu`, `memory` and `gpu`, constants or templates."""
 
 
@@ -133,18 +194,13 @@ class TaskSpec(Frozen):
     log_level: Level | None = Field(None, alias="logLevel")
     worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
     worker_selector: WorkerSelector | None = Field(None, alias="workerSelector")
-    placement: tuple[PlacementStep, ...] = ()
+    placement: PlacementChain = ()
     resources: AskedResources | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _keep_raw(cls, data: Any) -> Any:
         return _with_raw(data)
-
-    @field_validator("placement", mode="before")
-    @classmethod
-    def _null_is_empty(cls, value: Any) -> Any:
-        return value or ()
 
     @field_validator("run_if", "timeout", "queue_timeout", mode="before")
     @classmethod
@@ -204,12 +260,7 @@ class TriggerSpec(Frozen):
     disabled: bool = False
     worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
     worker_selector: WorkerSelector | None = Field(None, alias="workerSelector")
-    placement: tuple[PlacementStep, ...] = ()
-
-    @field_validator("placement", mode="before")
-    @classmethod
-    def _null_is_empty(cls, value: Any) -> Any:
-        return value or ()
+    placement: PlacementChain = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -219,9 +270,6 @@ class TriggerSpec(Frozen):
     @model_serializer
     def _as_written(self) -> dict[str, Any]:
         return dict(self.raw)
-
-
-_LISTS = ("inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "placement")
 
 
 class Concurrency(Frozen):
@@ -252,7 +300,7 @@ class Flow(Frozen):
     retry: Retry | None = None
     worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
     worker_selector: WorkerSelector | None = Field(None, alias="workerSelector")
-    placement: tuple[PlacementStep, ...] = ()
+    placement: PlacementChain = Field((), description=PLACEMENT_ABOUT)
     disabled: bool = False
     deleted: bool = False
     draft: bool = False
@@ -262,9 +310,7 @@ class Flow(Frozen):
     def _either_form(cls, value: object) -> object:
         return labels_of(value)
 
-    @field_validator(
-        "inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "variables", "placement", mode="before"
-    )
+    @field_validator("inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "variables", mode="before")
     @classmethod
     def _null_is_empty(cls, value: object, info: Any) -> object:
         return ({} if info.field_name == "variables" else ()) if value is None else value

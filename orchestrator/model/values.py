@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeAlias
 
@@ -108,3 +108,11 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
+
+
+def up(namespace: str) -> Iterator[str]:
+    """A namespace and those above it, nearest first."""
+    parts = namespace.split(".")
+    while parts:
+        yield ".".join(parts)
+        parts.pop()

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orchestrator import errors
+from orchestrator.model.plan import FlowPlan
+from orchestrator.model.surroundings import Surroundings
 from orchestrator.model.values import Frozen, Json
 from orchestrator.runtime.requests import (
     CreateExecution,
@@ -20,6 +22,7 @@ from orchestrator.runtime.requests import (
     Explain,
     LogsAfter,
     MoveFile,
+    PlanFlow,
     PutFile,
     PutKey,
     SaveFlow,
@@ -69,6 +72,13 @@ class ExecutorClient:
 
     async def save_flow(self, request: SaveFlow) -> SavedFlow:
         return SavedFlow.model_validate_json(await self._ask("save_flow", request))
+
+    async def surroundings(self) -> Surroundings:
+        """What a flow is held against beside its own text."""
+        return Surroundings.model_validate_json(await self._ask("surroundings", Frozen()))
+
+    async def plan_flow(self, request: PlanFlow) -> FlowPlan:
+        return FlowPlan.model_validate_json(await self._ask("plan_flow", request))
 
     async def delete_flow(self, request: DeleteFlow) -> None:
         await self._ask("delete_flow", request)

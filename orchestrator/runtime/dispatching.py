@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
-from orchestrator import registry
 from orchestrator.engine.admission import Target
 from orchestrator.engine.variables import outputs_of, variables
 from orchestrator.engine.view import ExecutionView
 from orchestrator.engine.waiting import Queued
 from orchestrator.engine.wishes import Step, Wish, asked_of, chain_of, rendered
-from orchestrator.errors import NotFound
 from orchestrator.lang.expressions import references_of
 from orchestrator.lang.sealing import Sealer, is_sealed
 from orchestrator.model.dispatch import Dispatch
@@ -25,7 +22,7 @@ from orchestrator.model.values import Json, parse_duration
 from orchestrator.runtime.engines import docker_answers
 from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.lazy_values import PartialOutputs, Whole
-from orchestrator.runtime.runner_choice import DOCKER, NO_ENGINE, PROCESS
+from orchestrator.runtime.runner_choice import NO_ENGINE, PROCESS, full_name, is_ephemeral, is_script, runner_of
 from orchestrator.settings import Settings
 
 TOKEN_LIFE = timedelta(days=7)  # a run that takes longer gets a new one with its next dispatch
@@ -89,8 +86,8 @@ class Dispatcher:
     def placement(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, queued: Queued) -> tuple[Placement, Target]:
         """Where a run goes from its present step, as it is recorded and as it stands in line."""
         step = queued.step
-        runner, reason = self._runner(spec, step)
-        ephemeral = runner is not None and runner != PROCESS and _ephemeral(runner)
+        runner, reason = self._runner(spec, step, resources=queued.resources is not None)
+        ephemeral = runner is not None and runner != PROCESS and is_ephemeral(runner)
         where = Where.SUPERVISOR if ephemeral else Where.PROCESS if queued.resources is not None else Where.WORKER
         resources = queued.resources if where is Where.PROCESS else None
         placement = Placement(
@@ -110,31 +107,13 @@ class Dispatcher:
 
     def is_script(self, spec: TaskSpec) -> bool:
         """Whether a task runner may run it."""
-        return _is_script(spec.type)
+        return is_script(spec.type)
 
-    def _runner(self, spec: TaskSpec, step: Step) -> tuple[str | None, str | None]:
-        if not _is_script(spec.type):
-            return None, None
-        if step.runner is not None:
-            return _full_name(step.runner), OF_PLACEMENT
-        asked = spec.raw.get("taskRunner")
-        if isinstance(asked, Mapping) and asked.get("type"):
-            return _full_name(asked), "named by the task"
-        older = spec.raw.get("runner")
-        if older in ("PROCESS", "DOCKER"):
-            return (PROCESS if older == "PROCESS" else DOCKER), "named by the task's `runner`"
-        return self._default_runner(spec, step.name if step.group or step.tags else "")
-
-    def _default_runner(self, spec: TaskSpec, group: str) -> tuple[str, str]:
-        rule = self._settings.default_runner
-        if rule != "auto":
-            return (PROCESS if rule == "process" else DOCKER), f"scripts.defaultRunner is {rule}"
-        has_image = bool(spec.raw.get("containerImage")) or bool((spec.raw.get("docker") or {}).get("image"))
-        if group and not has_image:
-            return PROCESS, f"the task names {group} and no containerImage"
-        if has_image or docker_answers():
-            return DOCKER, "scripts.defaultRunner is auto"
-        return PROCESS, NO_ENGINE
+    def _runner(self, spec: TaskSpec, step: Step, *, resources: bool) -> tuple[str | None, str | None]:
+        if step.runner is not None and is_script(spec.type):
+            return full_name(step.runner), OF_PLACEMENT
+        group = step.group or ", ".join(step.tags)
+        return runner_of(spec, group=group, rule=self._settings.default_runner, engine_answers=docker_answers, resources=resources)
 
     def dispatch(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, now: datetime) -> Dispatch:
         """All that the place needs, and nothing it does not."""
@@ -172,26 +151,5 @@ class Dispatcher:
         )
 
 
-def _full_name(runner: Mapping[str, Json]) -> str:
-    return registry.full_name("task_runner", str(runner["type"])) or str(runner["type"])
-
-
 def _as_it_is(value: Any) -> Any:
     return value
-
-
-@cache
-def _is_script(task_type: str) -> bool:
-    """Whether a type is a script task: it says what to run, and a task runner says where."""
-    try:
-        return "task_runner" in registry.load("task", task_type).model_fields
-    except NotFound:
-        return False
-
-
-@cache
-def _ephemeral(runner_type: str) -> bool:
-    try:
-        return bool(registry.load("task_runner", runner_type).ephemeral)
-    except NotFound:
-        return False

@@ -62,7 +62,7 @@ class FlowCache:
         """The flowable behind a spec, or None for a task that runs. Raises TaskFailed when its type or properties are bad."""
         known = self._flowables.get(id(spec))
         if known is None:
-            known = self._flowables[id(spec)] = (spec, _build(spec))
+            known = self._flowables[id(spec)] = (spec, flowable_of(spec))
             if len(self._flowables) > MOST_SPECS:
                 self._flowables.popitem(last=False)
         return known[1]
@@ -77,7 +77,8 @@ class FlowCache:
         return known[1]
 
 
-def _build(spec: TaskSpec) -> Flowable | None:
+def flowable_of(spec: TaskSpec) -> Flowable | None:
+    """The flowable behind a spec, None for a task that runs, built anew. Raises TaskFailed when its properties are bad."""
     kind: type[AnyTask] = registry.load("task", spec.type)
     if not issubclass(kind, Flowable):
         return None

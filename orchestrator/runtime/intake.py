@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import traceback
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator.engine.wishes import up
 from orchestrator.errors import Conflict, FlowInvalid, InputInvalid, NotFound, OrchestratorError
 from orchestrator.lang import flows as language
 from orchestrator.lang import inputs as inputs_of
@@ -17,6 +17,7 @@ from orchestrator.model.execution import Execution, Metadata
 from orchestrator.model.file_uri import FileUri, input_path
 from orchestrator.model.flow import Flow
 from orchestrator.model.state import Lifecycle, State
+from orchestrator.model.surroundings import KnownGroups, Surroundings
 from orchestrator.model.values import Json, Label
 from orchestrator.runtime import requests as asked
 from orchestrator.runtime.actions import Actions
@@ -24,6 +25,8 @@ from orchestrator.runtime.client import failure
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.explaining import Explaining
 from orchestrator.runtime.overview import Overview
+from orchestrator.runtime.planning import Grounds, plan_of, standings_of
+from orchestrator.runtime.surroundings import surroundings
 from orchestrator.runtime.turn import Turn
 from orchestrator.store.port import KeyValue, LogFilter, SavedFlow, StoredFile
 
@@ -60,18 +63,22 @@ class Intake:
 
     async def save_flow(self, text: str) -> str:
         request = asked.SaveFlow.model_validate_json(text)
-        flow = self._parsed(request.source)
+        flow = self._parsed(request)
         if request.namespace is not None and (flow.namespace, flow.id) != (request.namespace, request.flow_id):
             raise FlowInvalid(f"the flow is {flow.namespace}.{flow.id}, the request says {request.namespace}.{request.flow_id}")
         saved = await self._executor.do(lambda turn: self._save_flow(turn, flow, request))
         return saved.model_dump_json(by_alias=True)
 
-    def _parsed(self, source: str) -> Flow:
+    async def surroundings(self, text: str) -> str:
+        return self._surroundings().model_dump_json(by_alias=True)
+
+    def _surroundings(self) -> Surroundings:
+        return surroundings(self._executor.groups, self._executor.places.workers())
+
+    def _parsed(self, request: asked.SaveFlow) -> Flow:
         """The flow with the plugin defaults of its namespace and the server merged in. Raises FlowInvalid."""
-        groups = self._executor.groups
-        flow = language.parse(source)
-        further = groups.plugin_defaults(tuple(up(flow.namespace)))
-        return language.parse(source, further_defaults=further) if further else flow
+        around = self._surroundings()
+        return language.parse(request.source, around=around.model_copy(update={"groups": KnownGroups()}) if request.was_accepted else around)
 
     def _save_flow(self, turn: Turn, flow: Flow, request: asked.SaveFlow) -> SavedFlow:
         before = self._executor.store.flow(flow.namespace, flow.id, deleted=True)
@@ -93,6 +100,19 @@ class Intake:
     def _keep_flow(self, turn: Turn, saved: SavedFlow) -> None:
         turn.flows.append(saved)
         turn.after.append(lambda: self._executor.flows.changed(*saved.flow.key))
+
+    async def plan_flow(self, text: str) -> str:
+        request = asked.PlanFlow.model_validate_json(text)
+        settings, places = self._executor.settings, self._executor.places
+        grounds = Grounds(
+            rules=self._executor.groups.rules,
+            around=self._surroundings(),
+            standings=standings_of(places.workers(), places.queued()),
+            default_runner=settings.default_runner,
+            variables={"globals": dict(settings.globals), "envs": dict(settings.envs)},
+        )
+        plan = await asyncio.to_thread(plan_of, request.source, request.inputs, request.labels, grounds)
+        return plan.model_dump_json(by_alias=True, exclude_none=True)
 
     async def delete_flow(self, text: str) -> str:
         request = asked.DeleteFlow.model_validate_json(text)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.engine.admission import Target, Waiting
 from orchestrator.engine.events import Event, RunRefused, RunStopped, StopRun
-from orchestrator.engine.waiting import Queued, Standing, at_next_step, moves_on, passed_over, reason_of, refusal, told
+from orchestrator.engine.waiting import Queued, Standing, at_default, at_next_step, moves_on, passed_over, reason_of, refusal, told
 from orchestrator.model.dispatch import Stop
 from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun, Where
 from orchestrator.model.log import Level
@@ -76,12 +76,10 @@ class Placing:
     def _enter(self, turn: Turn, live: Live, run: TaskRun, queued: Queued) -> Event | None:
         while (barred := self.barred(live, run, queued)) is not None:
             queued = passed_over(queued, *barred, turn.now)
-            following = at_next_step(queued, turn.now) if queued.wish.is_written_chain else None
-            if following is None:
-                state, message = refusal(queued) if queued.wish.is_written_chain else (State.FAILED, barred[1])
+            if barred[0] is not Reason.NOT_A_SCRIPT:  # a mistake in the flow: no other place makes up for it
                 self._note(turn, live, run, queued)
-                return RunRefused(run.id, state, Cause.NO_WORKER, message)
-            queued = following
+                return RunRefused(run.id, State.FAILED, Cause.NO_WORKER, barred[1])
+            queued = at_next_step(queued, turn.now) or at_default(queued, turn.now)
         placement, target = self._dispatcher.placement(live.view, run, live.view.spec(run), queued)
         self._amend(turn, live, run.model_copy(update={"placement": placement}))
         body = {"task_run_id": run.id, "lease": run.lease}

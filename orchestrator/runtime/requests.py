@@ -22,6 +22,15 @@ class SaveFlow(Frozen):
     upsert: bool = False  # create or replace, whichever it takes
     namespace: str | None = None  # when given, the source must agree (else FlowInvalid)
     flow_id: str | None = None
+    was_accepted: bool = False  # its text was, but for `disabled`: a worker group undeclared since then must not keep a flow running
+
+
+class PlanFlow(Frozen):
+    """Where each task of a flow's YAML would go now. `inputs` are texts or JSON values. Answer: FlowPlan."""
+
+    source: str
+    inputs: Mapping[str, Json] = Field(default_factory=dict)
+    labels: Mapping[str, str] = Field(default_factory=dict)
 
 
 class DeleteFlow(Frozen):

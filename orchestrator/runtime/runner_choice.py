@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Literal
 
 from pydantic import ValidationError
 
 from orchestrator import registry
 from orchestrator.errors import NotFound, TaskFailed
+from orchestrator.model.flow import TaskSpec
 from orchestrator.model.values import Json
 from orchestrator.runtime.built_plugins import Load, told
 from orchestrator.sdk import TaskRunner
@@ -31,6 +33,53 @@ def default_type(rule: Rule, *, group: str, has_image: bool, engine_answers: Cal
         return DOCKER
     warn(NO_ENGINE)
     return PROCESS
+
+
+def runner_of(spec: TaskSpec, *, group: str, rule: Rule, engine_answers: Callable[[], bool], resources: bool = False) -> tuple[str | None, str | None]:
+    """The type of the runner that a script task sent to a group gets, and why; (None, None) for any other task.
+
+    `resources`: it asks for a machine's own, which only a process on that machine can have."""
+    if not is_script(spec.type):
+        return None, None
+    asked = spec.raw.get("taskRunner")
+    if isinstance(asked, Mapping) and asked.get("type"):
+        return full_name(asked), "named by the task"
+    older = spec.raw.get("runner")
+    if older in ("PROCESS", "DOCKER"):
+        return (PROCESS if older == "PROCESS" else DOCKER), "named by the task's `runner`"
+    if rule != "auto":
+        return (PROCESS if rule == "process" else DOCKER), f"scripts.defaultRunner is {rule}"
+    has_image = bool(spec.raw.get("containerImage")) or bool((spec.raw.get("docker") or {}).get("image"))
+    if group and not has_image:
+        return PROCESS, f"the task names worker group '{group}' and no containerImage"
+    if resources and not has_image:
+        return PROCESS, "the task asks for resources and names no containerImage"
+    if has_image or engine_answers():
+        return DOCKER, "scripts.defaultRunner is auto"
+    return PROCESS, NO_ENGINE
+
+
+def full_name(runner: Mapping[str, Json]) -> str:
+    """The full type of a `taskRunner:` as written."""
+    return registry.full_name("task_runner", str(runner["type"])) or str(runner["type"])
+
+
+@cache
+def is_script(task_type: str) -> bool:
+    """Whether a type is a script task: it says what to run, and a task runner says where."""
+    try:
+        return "task_runner" in registry.load("task", task_type).model_fields
+    except NotFound:
+        return False
+
+
+@cache
+def is_ephemeral(runner_type: str) -> bool:
+    """Whether a runner rents a place of its own, and so takes no slot of a worker."""
+    try:
+        return bool(registry.load("task_runner", runner_type).ephemeral)
+    except NotFound:
+        return False
 
 
 def built_runner(properties: Mapping[str, Json], load: Load = registry.load) -> TaskRunner:

@@ -74,11 +74,6 @@ class WorkerGroups:
         found = self._namespaces.get(name)
         return found.raw if found is not None else {}
 
-    def plugin_defaults(self, namespace_path: Sequence[str]) -> Sequence[Mapping[str, Json]]:
-        """Of the namespaces named, nearest first, then of the server."""
-        of_namespaces = (entry for name in namespace_path if name in self._namespaces for entry in self._namespaces[name].plugin_defaults)
-        return (*of_namespaces, *self._settings.plugin_defaults)
-
     # --- changing
 
     def declare(self, turn: Turn, group: WorkerGroup) -> WorkerGroup:

@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from orchestrator.model.flow import AskedResources, PlacementStep, Retry, TaskSpec, WorkerGroupRef, WorkerSelector
+from orchestrator.model.flow import PLACEMENT_ABOUT, QUEUE_TIMEOUT_ABOUT, AskedResources, PlacementChain, Retry, TaskSpec, WorkerGroupRef, WorkerSelector
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Frozen, Json
@@ -27,7 +27,7 @@ class AnyTask(PluginModel):
     disabled: bool = False
     run_if: str | bool | None = None
     timeout: str | None = None
-    queue_timeout: str | None = None
+    queue_timeout: str | None = Field(None, description=QUEUE_TIMEOUT_ABOUT, examples=["PT10M"])
     retry: Retry | None = None
     allow_failure: bool = False
     allow_warning: bool = False
@@ -35,7 +35,7 @@ class AnyTask(PluginModel):
     log_to_file: bool = False
     worker_group: WorkerGroupRef | None = None
     worker_selector: WorkerSelector | None = None
-    placement: tuple[PlacementStep, ...] = ()
+    placement: PlacementChain = Field((), description=PLACEMENT_ABOUT)
     resources: AskedResources | None = None
 
 

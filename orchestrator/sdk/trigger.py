@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
-from orchestrator.model.flow import PlacementStep, WorkerGroupRef, WorkerSelector
+from pydantic import Field
+
+from orchestrator.model.flow import PLACEMENT_ABOUT, PlacementChain, WorkerGroupRef, WorkerSelector
 from orchestrator.model.values import Json
 from orchestrator.sdk.context import RunContext
 from orchestrator.sdk.plugin import PluginModel
@@ -23,7 +25,7 @@ class Trigger(PluginModel):
     conditions: tuple[Mapping[str, Json], ...] = ()
     worker_group: WorkerGroupRef | None = None
     worker_selector: WorkerSelector | None = None
-    placement: tuple[PlacementStep, ...] = ()
+    placement: PlacementChain = Field((), description=PLACEMENT_ABOUT)
 
 
 class PollingTrigger(Trigger, ABC):

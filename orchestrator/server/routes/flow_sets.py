@@ -47,7 +47,8 @@ async def save_many(request: Request) -> Response:
 
 
 async def _save_all(parts: Parts, sources: Sequence[str], namespace: str | None, *, delete: bool, inside: bool) -> Response:
-    flows = await slowly(lambda: all_valid(sources))
+    around = await parts.executor.surroundings()
+    flows = await slowly(lambda: all_valid(sources, around))
     keys = [flow.key for flow in flows]
     for flow in flows:
         if namespace is not None and flow.namespace != namespace and not (inside and flow.namespace.startswith(namespace + ".")):
@@ -100,7 +101,7 @@ async def _switch(parts: Parts, chosen: Sequence[SavedFlow], *, disabled: bool) 
     changed = [saved for saved in chosen if saved.flow.disabled is not disabled]
     for saved in changed:
         source = switched(saved.source, disabled=disabled)
-        await parts.executor.save_flow(SaveFlow(source=source, update=True, namespace=saved.flow.namespace, flow_id=saved.flow.id))
+        await parts.executor.save_flow(SaveFlow(source=source, update=True, namespace=saved.flow.namespace, flow_id=saved.flow.id, was_accepted=True))
     return answers.made({"count": len(changed)})
 
 

@@ -71,6 +71,9 @@ class FakeServer:
         self.asked: list[str] = []
         self.workers: list[Json] = []
         self.groups: list[Json] = []
+        self.violations: list[Json] = [{"index": 0, "diagnostics": []}]  # the answer to every validation
+        self.plan: Json = {}
+        self.sent: list[bytes] = []  # bodies of validations and plans
         self._http = _Quiet(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -148,6 +151,14 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             found = [{"namespace": n, "id": i, "revision": 1} for n, i in fake.flows]
             self._answer(200, {"results": found, "total": len(found)})
 
+        def validate(self) -> None:
+            fake.sent.append(self.body)
+            self._answer(200, fake.violations)
+
+        def plan(self) -> None:
+            fake.sent.append(self.body)
+            self._answer(*fake.refusal) if fake.refusal else self._answer(200, fake.plan)
+
         def start(self, namespace: str, identity: str) -> None:
             if fake.start_refusal:
                 return self._answer(*fake.start_refusal)
@@ -206,6 +217,8 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
     api = "/api/v1"
     _ROUTES: list[tuple[str, str, Callable[..., None]]] = [
         ("POST", f"{api}/flows", Handler.create),
+        ("POST", f"{api}/flows/validate", Handler.validate),
+        ("POST", f"{api}/flows/plan", Handler.plan),
         ("GET", f"{api}/flows/search", Handler.list_flows),
         ("PUT", f"{api}/flows/([^/]+)/([^/]+)", Handler.update),
         ("GET", f"{api}/flows/([^/]+)/([^/]+)", Handler.flow),

@@ -44,6 +44,13 @@ def test_create_saves_every_file_that_is_good(server: FakeServer, orchestrator: 
     assert said.out.splitlines() == ["company.team/hello revision 1", "company.team/other revision 1"]
 
 
+def test_create_tells_what_the_server_warns_of(server: FakeServer, orchestrator: Command, flow_file: Path) -> None:
+    server.violations = [{"index": 0, "diagnostics": [{"code": "no-such-group", "message": "no worker group", "line": 3, "column": 1, "severity": "warning"}]}]
+    said = orchestrator("flow", "create", flow_file)
+    assert (said.code, said.out) == (0, "company.team/hello revision 1\n")
+    assert said.err.startswith(f"warning[no-such-group]: no worker group\n  --> {flow_file}:3:1")
+
+
 def test_create_of_a_refused_file_exits_with_2(server: FakeServer, orchestrator: Command, flow_file: Path) -> None:
     server.refusal = (422, {"message": "Invalid entity: x", "diagnostics": [{"code": "wrong-type", "message": "no", "line": 1, "column": 1}]})
     said = orchestrator("flow", "create", flow_file)

@@ -12,6 +12,7 @@ from orchestrator.lang.check import check, check_plugin
 from orchestrator.lang.diagnostics import Diagnostic, errors_of, render
 from orchestrator.lang.flows import of_document, parse
 from orchestrator.model.flow import Flow
+from orchestrator.model.surroundings import Surroundings
 from tests.unit.lang.toys import resolve
 
 HEAD = "id: f\nnamespace: n\n"
@@ -248,6 +249,14 @@ class TestPluginDefaults:
         assert "nothing" not in flow.tasks[0].raw
         assert flow.tasks[0].raw["level"] == "WARN"
 
+    @pytest.mark.parametrize(
+        "wanted", ["io.kestra.plugin.core.log", "core.log", "core.log.Log", "io.kestra.plugin.core.log.Log", "io.kestra.core.tasks.log.Log"]
+    )
+    @pytest.mark.parametrize("written", ["core.log.Log", "io.kestra.plugin.core.log.Log"])
+    def test_one_for_a_prefix_means_types_in_their_short_form_too(self, wanted: str, written: str) -> None:
+        flow = parse(HEAD + f"tasks: [{{id: t, type: {written}}}]\npluginDefaults: [{{type: {wanted}, values: {{message: low}}}}]\n")
+        assert flow.tasks[0].raw["message"] == "low"
+
     def test_an_unknown_property_is_said_once_at_the_default(self) -> None:
         body = LOG + "pluginDefaults: [{type: Log, values: {not: x}}]\n"
         assert errors(body) == ['pluginDefaults[0].values.not: Invalid Plugin Default: Unrecognized field "not"']
@@ -257,8 +266,8 @@ class TestPluginDefaults:
         assert (flow.tasks[0].raw["message"], len(flow.plugin_defaults)) == ("x", 1)
 
     def test_those_of_the_namespace_lie_below_the_flows(self) -> None:
-        further = [{"type": "Log", "values": {"message": "ns", "level": "WARN"}}]
-        flow = parse(HEAD + "tasks: [{id: a, type: Log}]\npluginDefaults: [{type: Log, values: {message: x}}]\n", resolve=resolve, further_defaults=further)
+        around = Surroundings(namespace_defaults={"n": ({"type": "Log", "values": {"message": "ns", "level": "WARN"}},)})
+        flow = parse(HEAD + "tasks: [{id: a, type: Log}]\npluginDefaults: [{type: Log, values: {message: x}}]\n", resolve=resolve, around=around)
         assert (flow.tasks[0].raw["message"], flow.tasks[0].raw["level"]) == ("x", "WARN")
 
 

@@ -53,6 +53,47 @@ def test_a_mistake_does_not_fit(schema: dict[str, Any], good: str, bad: str) -> 
     assert problems(schema, FLOW.replace(good, bad)) != []
 
 
+PLACED = FLOW.replace("message: hi", "message: hi, {}")
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("workerGroup: {key: gpu, fallback: FAIL}", "workerGroup: {key: gpu, fallback: NEVER}"),
+        ("workerGroup: {key: '{{ inputs.pool }}'}", "workerGroup: {ky: gpu}"),
+        ("workerSelector: {tags: [gpu], match: ANY, fallback: IGNORE}", "workerSelector: {tags: [gpu], match: SOME}"),
+        ("placement: [{workerGroup: gpu, wait: PT5S}, {workerGroup: {tags: [big]}}]", "placement: [{workerGroup: gpu, wit: PT5S}]"),
+        ("placement: [{workerGroup: {key: gpu}}]", "placement: [{workerGroup: {key: gpu, fallback: FAIL}}]"),
+        ("placement: [{workerGroup: {tags: [a]}}]", "placement: [{workerGroup: {tags: []}}]"),
+        ("placement: [{taskRunner: {type: scripts.runner.docker.Docker}}]", "placement: [{taskRunner: {type: scripts.runner.docker.Dcker}}]"),
+        ("placement: [{workerGroup: ''}]", "placement: [{wait: PT5S}]"),
+        ("resources: {cpu: 2, memory: 4GiB, gpu: 0.25}", "resources: {cpus: 2}"),
+        ("resources: {cpu: '{{ inputs.n }}'}", "resources: {cpu: many}"),
+        ("queueTimeout: PT10M", "queueTimeout: [PT10M]"),
+    ],
+)
+def test_where_a_task_goes_fits_or_not(schema: dict[str, Any], good: str, bad: str) -> None:
+    assert problems(schema, PLACED.replace("{}", good)) == []
+    assert problems(schema, PLACED.replace("{}", bad)) != []
+
+
+@pytest.mark.parametrize("name", ["placement", "workerGroup", "workerSelector"])
+def test_a_place_is_offered_on_the_flow_tasks_triggers_and_defaults(schema: dict[str, Any], name: str) -> None:
+    definitions = schema["definitions"]
+    default = schema["properties"]["pluginDefaults"]["items"]["properties"]["values"]["properties"]
+    on = [definitions[f"orchestrator_plugins.core.{one}"]["properties"] for one in ("log.Log", "flow.Sequential", "trigger.Schedule")]
+    assert all(name in properties for properties in [schema["properties"], default, *on])
+
+
+def test_every_property_of_a_place_says_what_it_is(schema: dict[str, Any]) -> None:
+    parts = [schema["definitions"][name]["properties"] for name in ("PlacementStep", "Tags", "WorkerGroupRef", "WorkerSelector")]
+    log = schema["definitions"]["orchestrator_plugins.core.log.Log"]["properties"]
+    parts += [log["resources"]["anyOf"][0]["properties"], {name: log[name] for name in ("placement", "queueTimeout")}]
+    for properties in parts:
+        assert [name for name, part in properties.items() if not part.get("description") and "$ref" not in part] == []
+    assert schema["definitions"]["Fallback"]["enum"] == ["WAIT", "FAIL", "CANCEL", "IGNORE"]
+
+
 def test_every_installed_type_is_offered_in_full_and_short(schema: dict[str, Any]) -> None:
     offered = set(schema["definitions"]["task"]["properties"]["type"]["enum"])
     assert offered >= set(registry.types("task")) | {"core.log.Log"}

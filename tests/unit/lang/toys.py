@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from orchestrator.errors import NotFound
-from orchestrator.sdk import Dynamic, Flowable, Json, Level, Plan, PluginModel, RunContext, Task, TaskSpec, Trigger
+from orchestrator.sdk import Dynamic, Flowable, Json, Level, Plan, PluginModel, PollingTrigger, RunContext, Task, TaskSpec, Trigger
 
 
 class Log(Task):
@@ -17,6 +17,13 @@ class Log(Task):
     count: Dynamic[int] | None = None
     env: Mapping[str, str] = Field(default_factory=dict)
     task_runner: Mapping[str, Json] | None = None
+
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        return {}
+
+
+class Return(Task):
+    format: Dynamic[str] | None = None
 
     def run(self, ctx: RunContext) -> Mapping[str, Json]:
         return {}
@@ -80,15 +87,28 @@ class Schedule(Trigger):
     cron: str
 
 
+class Poll(PollingTrigger):
+    def evaluate(self, ctx: RunContext) -> Mapping[str, Json] | None:
+        return None
+
+
 class Process(PluginModel):
     ephemeral: ClassVar[bool] = False
     type: str
 
 
+class Docker(PluginModel):
+    ephemeral: ClassVar[bool] = True
+    type: str
+    image: str | None = None
+
+
 _CLASSES: Mapping[tuple[str, str], type[Any]] = {
-    **{("task", cls.__name__): cls for cls in (Log, Sequential, WorkingDirectory, Switch, Dag, Subflow)},
+    **{("task", cls.__name__): cls for cls in (Log, Return, Sequential, WorkingDirectory, Switch, Dag, Subflow)},
     ("trigger", "Schedule"): Schedule,
+    ("trigger", "Poll"): Poll,
     ("task_runner", "Process"): Process,
+    ("task_runner", "Docker"): Docker,
 }
 
 

@@ -186,6 +186,22 @@ def test_a_task_runner_in_a_chain_is_passed_over_by_a_task_that_is_no_script(tmp
     in_house(tmp_path, check)
 
 
+def test_a_task_for_which_no_step_of_its_chain_is_meant_runs_on_the_default_group(tmp_path: Path) -> None:
+    async def check(own: House) -> None:
+        done = await own.run(flow("description: x", placement="[{taskRunner: {type: io.kestra.plugin.core.runner.Process}}]"))
+        assert (state(done), placed(done)["group"], placed(done)["passedOver"][0]["reason"]) == ("SUCCESS", "", "NOT_A_SCRIPT")
+
+    in_house(tmp_path, check)
+
+
+def test_a_mistaken_group_in_a_chain_fails_the_run_though_another_place_would_take_it(tmp_path: Path) -> None:
+    async def check(own: House) -> None:
+        done = await own.run(flow("placement: [{workerGroup: \"{{ 'gup' }}\"}, {workerGroup: ''}]"))
+        assert done["taskRunList"][0]["error"].startswith("There is no worker group 'gup'")
+
+    in_house(tmp_path, check, groups=("", "gpu"), worker_groups=(GPU,))
+
+
 def test_a_script_takes_the_task_runner_that_its_chain_names(tmp_path: Path) -> None:
     async def check(own: House) -> None:
         source = (

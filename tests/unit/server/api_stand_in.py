@@ -14,7 +14,9 @@ from orchestrator.model.execution import Execution
 from orchestrator.model.file_uri import FileUri, input_path
 from orchestrator.model.flow import Flow
 from orchestrator.model.log import LogLine
+from orchestrator.model.plan import FlowPlan, PlannedTask
 from orchestrator.model.state import Lifecycle, State
+from orchestrator.model.surroundings import Surroundings
 from orchestrator.model.values import Label, labels_of
 from orchestrator.runtime.client import ExecutorClient, failure
 from orchestrator.store.memory import MemoryStore
@@ -30,6 +32,7 @@ class StandIn:
         self.numbers = count(1)
         self.asked: list[tuple[str, Any]] = []
         self.workers: list[dict[str, Any]] = [{"name": "w1", "group": "", "nodeId": "n", "slots": 8, "state": "up"}]
+        self.around = Surroundings()
         self.news = asyncio.Event()
         self.watchers = 0
         self._counted = asyncio.Event()
@@ -65,6 +68,16 @@ class StandIn:
         saved = SavedFlow(flow=flow.model_copy(update={"revision": len(before) + 1}), source=body["source"], updated=self.now())
         self.store.commit(Changes(flows=[saved]))
         return saved.model_dump_json(by_alias=True)
+
+    def on_surroundings(self, body: dict[str, Any]) -> str:
+        return self.around.model_dump_json(by_alias=True)
+
+    def on_plan_flow(self, body: dict[str, Any]) -> str:
+        if "broken" in body["source"]:
+            raise FlowInvalid("tasks: bad", ({"code": "bad", "message": "bad", "path": "tasks", "line": 3, "column": 1},))
+        return FlowPlan(
+            namespace="io.acme", id="hello", live=True, tasks=(PlannedTask(id="t", type="x.Y", because=json.dumps(body["inputs"])),)
+        ).model_dump_json(by_alias=True)
 
     def on_delete_flow(self, body: dict[str, Any]) -> Any:
         saved = self._flow(body["namespace"], body["flow_id"])

@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from api_site import Site
+from api_site import FLOW, Site
+
+from orchestrator.model.surroundings import KnownGroups, Surroundings
+from orchestrator.model.worker_group import WorkerGroup
 
 pytestmark = pytest.mark.anyio
 RENDER = "/api/v1/expressions/render"
@@ -42,6 +45,49 @@ async def test_flows_are_validated_one_by_one_and_never_refused(api: httpx.Async
     assert [(one["index"], one.get("flow"), "constraints" in one) for one in found] == [(0, "a", False), (1, "b", True), (2, None, True)]
     assert "Invalid type: io.kestra.plugin.core.log.Nope" in found[1]["constraints"]
     assert found[1]["diagnostics"][0]["line"] == 5
+
+
+async def test_flows_and_tasks_are_validated_against_the_groups_and_defaults_of_the_server(open_site: Site, api: httpx.AsyncClient) -> None:
+    log = "io.kestra.plugin.core.log.Log"
+    open_site.executor.around = Surroundings(
+        groups=KnownGroups(declared={"gpu": WorkerGroup(key="gpu", tags=("big",))}),
+        namespace_defaults={"io": ({"type": log, "values": {"message": "from above"}},)},
+    )
+    flow = f"id: a\nnamespace: io.acme\ntasks:\n  - id: t\n    type: {log}\n    workerGroup: {{key: gqu}}\n---\n"
+    flow += f"id: b\nnamespace: io.acme\ntasks: [{{id: t, type: {log}}}]\nworkerSelector: {{tags: [bigg]}}\n"
+    refused, warned = (await api.post("/api/v1/flows/validate", content=flow, headers={"Content-Type": "application/x-yaml"})).json()
+    assert refused["constraints"] == "tasks[0].workerGroup.key: No worker group 'gqu' is declared"
+    assert [(d["code"], d["line"], d["column"], d["help"]) for d in refused["diagnostics"]] == [("unknown-worker-group", 6, 24, "did you mean `gpu`?")]
+    assert ("constraints" in warned, warned["warnings"]) == (False, ["workerSelector.tags: no worker group has all of bigg"])
+    task = {"id": "t", "type": log, "message": "hi", "workerGroup": {"key": "gqu"}}
+    told = (await api.post("/api/v1/flows/validate/task?section=TASKS", json=task)).json()
+    assert told["constraints"] == "workerGroup.key: No worker group 'gqu' is declared"
+    bulk = await api.post("/api/v1/flows/bulk", content=flow, headers={"Content-Type": "application/x-yaml"})
+    assert (bulk.status_code, bulk.json()["diagnostics"][0]["code"]) == (422, "unknown-worker-group")
+
+
+async def test_a_plan_is_asked_for_as_yaml_or_with_inputs_as_json(open_site: Site, api: httpx.AsyncClient) -> None:
+    plain = (await api.post("/api/v1/flows/plan", content=FLOW, headers={"Content-Type": "application/x-yaml"})).json()
+    assert (plain["namespace"], plain["live"], plain["tasks"][0]["because"]) == ("io.acme", True, "{}")
+    told = (await api.post("/api/v1/main/flows/plan", json={"source": FLOW, "inputs": {"name": "you", "n": 1}, "labels": {"team": 7}})).json()
+    assert told["tasks"][0]["because"] == '{"name": "you", "n": 1}'
+    assert open_site.executor.asked[-1] == ("plan_flow", {"source": FLOW, "inputs": {"name": "you", "n": 1}, "labels": {"team": "7"}})
+
+
+async def test_a_plan_of_a_wrong_flow_is_refused_with_every_place(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/api/v1/flows/plan", content="broken", headers={"Content-Type": "application/x-yaml"})
+    assert (answer.status_code, answer.json()["diagnostics"][0]["line"]) == (422, 3)
+
+
+@pytest.mark.parametrize("body", [{}, {"source": 1}, {"source": FLOW, "inputs": []}, {"source": FLOW, "labels": "a"}, []])
+async def test_a_plan_that_is_asked_for_wrongly_is_refused(api: httpx.AsyncClient, body: object) -> None:
+    assert (await api.post("/api/v1/flows/plan", json=body)).status_code == 422
+
+
+async def test_a_flow_is_switched_off_though_its_group_is_not_declared_any_more(open_site: Site, api: httpx.AsyncClient) -> None:
+    await api.post("/api/v1/flows", content=FLOW, headers={"Content-Type": "application/x-yaml"})
+    assert (await api.post("/api/v1/flows/disable/by-ids", json=[{"id": "hello", "namespace": "io.acme"}])).json() == {"count": 1}
+    assert open_site.executor.asked[-1][1]["was_accepted"] is True
 
 
 async def test_what_is_installed_is_told(api: httpx.AsyncClient) -> None:
