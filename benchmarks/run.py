@@ -89,13 +89,17 @@ def _memory_text(held: Mapping[str, float]) -> str:
 
 def _record(figures: Mapping[str, tuple[Figures, Figures]], held: Mapping[str, float], items: int) -> None:
     now = datetime.now(UTC)
-    machine = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, Ray {version('ray')}, W6 with {items} items"
     rows = "\n".join(_row(name, *both) for name, both in figures.items())
     with RESULTS.open("a") as file:
-        file.write(f"\n## {now:%Y-%m-%d}: {machine}\n\n{HEAD}\n{rows}\n{_memory_text(held)}\n")
+        file.write(f"\n## {now:%Y-%m-%d}: {machine()}, W6 with {items} items\n\n{HEAD}\n{rows}\n{_memory_text(held)}\n")
 
 
-def processor() -> str:
+def machine() -> str:
+    """What it was measured on, in a line."""
+    return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, Ray {version('ray')}"
+
+
+def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
