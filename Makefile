@@ -9,10 +9,10 @@ STAMP := $(VENV)/.installed-$(shell cksum < pyproject.toml | tr ' ' '-')
 CODE := orchestrator plugins tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types architecture tests bench format clean
+.PHONY: help install demo test lint types architecture tests bench bench-groups soak format clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /make \1\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /make \1\t/'
 
 install: $(STAMP)  ## the private environment in .venv
 
@@ -49,6 +49,12 @@ tests: $(STAMP)  ## unit, contract and integration tests
 
 bench: $(STAMP)  ## measure a server beside bare Ray on this machine
 	$(BIN)/python -m benchmarks.run
+
+bench-groups: $(STAMP)  ## measure what worker groups promise
+	$(BIN)/python -m benchmarks.worker_groups
+
+soak: $(STAMP)  ## every failure of the table twenty times (about an hour, as root)
+	$(BIN)/python -m tests.soak.failures
 
 format: $(STAMP)  ## let ruff mend and format
 	$(BIN)/ruff check --fix .

@@ -9,24 +9,21 @@ tasks tell themselves, and the moment at which the engine had a run ready: one m
 from __future__ import annotations
 
 import argparse
-import itertools
-import os
-import platform
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from benchmarks.run import RESULTS, processor
-from tests.integration.local_server import LocalServer, joined_worker, local_server
+from benchmarks.run import RESULTS, machine
+from tests.integration.local_server import LocalServer, eventually, joined_worker, local_server
 
 NOW = "{{ now() | timestampNano }}"
 TELL = f'{{id: tell, type: core.debug.Return, format: "{NOW}"'
@@ -67,6 +64,14 @@ class House:
             self._flows[name] = self.server.flow(f"id: {name}\nnamespace: bench.groups\ntasks:\n{tasks}")
         begun = self.server.execute(self._flows[name])
         return self.server.ended(begun["id"], within) if wait else begun
+
+    def until_at_work(self, executions: Sequence[str]) -> None:
+        """Return once each has begun a task. Raises AssertionError after a minute."""
+        for one in executions:
+            eventually(partial(self._is_at_work, one), within=60, what=f"{one} has begun a task")
+
+    def _is_at_work(self, execution: str) -> bool:
+        return any(run.get("attempts") for run in self.server.execution(execution)["taskRunList"])
 
 
 @contextmanager
@@ -119,7 +124,7 @@ def latency(house: House, runs: int) -> Figures:
 def gaps(execution: Mapping[str, Any]) -> list[float]:
     """Milliseconds between the code of one run and the next, in the order in which they told the time."""
     moments = sorted(told(run) for run in execution["taskRunList"] if run["taskId"] == "tell")
-    return [(after - before) * 1000 for before, after in itertools.pairwise(moments)]
+    return [(after - before) * 1000 for before, after in pairwise(moments)]
 
 
 def queue(house: House, runs: int) -> Figures:
@@ -147,14 +152,12 @@ def fairness(house: House, runs: int) -> Figures:
 
     def at_work() -> list[float]:
         begun = [house.run(steps, name="steady", wait=False) for _ in range(10)]
-        for one in begun:
-            _until(lambda one=one: any(run.get("attempts") for run in house.server.execution(one["id"])["taskRunList"]))
+        house.until_at_work([one["id"] for one in begun])
         return [gap for one in begun for gap in _waits(house.server.ended(one["id"], 120))]
 
     control = at_work()
     begun = [house.run(steps, name="steady", wait=False) for _ in range(10)]
-    for one in begun:
-        _until(lambda one=one: any(run.get("attempts") for run in house.server.execution(one["id"])["taskRunList"]))
+    house.until_at_work([one["id"] for one in begun])
     flooded = [house.server.execute(flood)["id"] for _ in range(1000)]
     found = [gap for one in begun for gap in _waits(house.server.ended(one["id"], 300))]
     for one in flooded:
@@ -169,7 +172,7 @@ def fairness(house: House, runs: int) -> Figures:
 def _waits(execution: Mapping[str, Any]) -> list[float]:
     """Milliseconds from the start of one task's code to the start of the next."""
     starts = [datetime.fromisoformat(run["attempts"][0]["state"]["startDate"]).timestamp() for run in execution["taskRunList"]]
-    return [(after - before) * 1000 for before, after in itertools.pairwise(starts)]
+    return [(after - before) * 1000 for before, after in pairwise(starts)]
 
 
 # --- memory
@@ -182,8 +185,7 @@ def memory(house: House, runs: int) -> Figures:
     before = _held(house.server)
     flow = house.server.flow("id: many\nnamespace: bench.groups\ntasks:\n" + block % 30)
     begun = [house.server.execute(flow)["id"] for _ in range(64)]
-    for one in begun:
-        _until(lambda one=one: any(run.get("attempts") for run in house.server.execution(one)["taskRunList"]))
+    house.until_at_work(begun)
     held = _held(house.server)
     for one in begun:
         house.server.call("DELETE", f"/api/v1/executions/{one}/kill")
@@ -227,14 +229,6 @@ def row(name: str, value: float) -> str:
     return f"| {name} | {value:.3g} | {f'{how} {bound:g}' if how else ''} |"
 
 
-def _until(holds: Callable[[], Any], within: float = 60.0) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError("what the benchmark waits for did not come")
-        time.sleep(0.02)
-
-
 MEASURES: Mapping[str, Callable[[House, int], Figures]] = {"latency": latency, "queue": queue, "fairness": fairness, "memory": memory}
 
 
@@ -247,9 +241,7 @@ def _options() -> argparse.Namespace:
 
 
 def _record(figures: Figures) -> None:
-    head = (
-        f"\n## {datetime.now(UTC):%Y-%m-%d}, worker groups: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, Ray {version('ray')}\n"
-    )
+    head = f"\n## {datetime.now(UTC):%Y-%m-%d}, worker groups: {machine()}\n"
     with RESULTS.open("a") as file:
         file.write(f"{head}\n| figure | measured | mark |\n| --- | ---: | ---: |\n" + "\n".join(row(*one) for one in figures.items()) + "\n")
 

@@ -62,6 +62,13 @@ class Scene:
         name = eventually(lambda: next(iter(set(self.up(group)) - before), None), within=60, what=f"one more worker of {group} is up")
         return Joined(process, name, self.up(group)[name])
 
+    def settled(self) -> bool:
+        """Whether the server is well and has no worker but its own."""
+        try:
+            return self.server.healthy() and [one["group"] for one in self.server.call("GET", "/api/v1/workers")["workers"]] == [""]
+        except OSError:
+            return False
+
     def up(self, group: str) -> dict[str, str]:
         """The workers of a group that are up: by name, the marks of their nodes."""
         told = self.server.call("GET", "/api/v1/workers")["workers"]
