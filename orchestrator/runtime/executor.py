@@ -144,23 +144,24 @@ class Executor:
         await self.do(lambda turn: self._take_up(turn, commands, held, out_of_reach))
 
     def _take_up(self, turn: Turn, commands: Sequence[Command], held: Mapping[str, set[tuple[str, int]]], out_of_reach: Set[str]) -> None:
-        lost: list[tuple[Live, RunLost]] = []
+        events: list[tuple[Live, Event]] = []
         for command in commands:
             live, body = self.live.get(command.execution_id), command.body or {}
             run = live.view.run(body["task_run_id"]) if live is not None else None
             if live is None or run is None or run.state.current.ended or run.lease != body["lease"]:
                 turn.answer(command.id)
             elif command.kind == "run" and not command.target:
-                self.placing.queue(turn, live, run)
+                if (refused := self.placing.queue(turn, live, run)) is not None:
+                    events.append((live, refused))
             elif command.kind == "run" and (command.target in out_of_reach or (run.id, run.lease) in held[command.target]):
                 self.placing.resume(run, command.target, body.get("worker", ""))
             elif command.kind == "run":
-                lost.append((live, RunLost(run.id, run.lease, Cause.WORKER_LOST)))
-            elif command.kind == "stop":
-                self.placing.stop(turn, live, StopRun(run.id, run.lease, Cause(body["cause"])))
+                events.append((live, RunLost(run.id, run.lease, Cause.WORKER_LOST)))
+            elif (stopped := self.placing.stop(turn, live, StopRun(run.id, run.lease, Cause(body["cause"])))) is not None:
+                events.append((live, stopped))
         for place in out_of_reach:
             self.lookout.lost(place, is_certain=False)
-        for live, event in lost:
+        for live, event in events:
             self.step(turn, live, event)
         for live in list(self.live.values()):
             self._carry_out(turn, live, reconcile(live.view, turn.now, self.flows.resolve, self.new_id))

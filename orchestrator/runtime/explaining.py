@@ -59,7 +59,7 @@ class Explaining:
             return explain_run(run, executor.places.state_of(run.placement.worker if run.placement else None), executor.clock())
         line = InLine(
             queued,
-            executor.placing.standing(target),
+            executor.placing.standing(target, run.namespace),
             reserved=executor.places.is_reserved_from(target, run.namespace),
             ahead=executor.places.ahead_of(run.id),
             barred=executor.placing.barred(live, run, queued),

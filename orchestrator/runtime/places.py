@@ -6,7 +6,7 @@ Slots are counted from the runs that are out, never kept as a number of their ow
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from orchestrator.engine.waiting import Standing
 from orchestrator.engine.wishes import Step
 from orchestrator.model.resources import Resources
 from orchestrator.model.worker import WorkerInfo, WorkerState
-from orchestrator.model.worker_group import WorkerGroup, tags_of
+from orchestrator.model.worker_group import Reserved, WorkerGroup, tags_of
 
 Declared = Callable[[], Mapping[str, WorkerGroup]]
 LIVE = frozenset({WorkerState.STARTING, WorkerState.UP})  # takes runs, now or in a moment
@@ -211,23 +211,26 @@ class Places:
     def _taker(self, target: Target, line: WaitingLine) -> tuple[Rank, Waiting, str] | None:
         """Who of a line goes next, and to which worker: the one with most free."""
         if target.resources is not None:
-            fitting = [place for place in self._of(target) if place.has_free(target.resources)]
-            head = line.first() if fitting else None
-            return (*head, max(fitting, key=lambda place: len(place.own)).info.name) if head is not None else None
-        if target.supervised:
-            up = [place for place in self._of(target) if place.info.state is WorkerState.UP]
-            head = line.first() if up else None
-            return (*head, up[0].info.name) if head is not None else None
-        for place in sorted((place for place in self._of(target) if place.free > 0), key=lambda place: -place.free):
-            head = line.first(self._who_may(place.info.group))
+            fitting = (place for place in self._of(target) if place.has_free(target.resources))
+            found = sorted(fitting, key=lambda place: -len(place.own))  # what takes fractions is packed
+        elif target.supervised:
+            found = [place for place in self._of(target) if place.info.state is WorkerState.UP]
+        else:
+            found = sorted((place for place in self._of(target) if place.free > 0), key=lambda place: -place.free)
+        for place in found:
+            head = line.first(self._who_may(place.info.group) if target.takes_slot else self._group(place.info.group).allows)
             if head is not None:
                 return (*head, place.info.name)
         return None
 
-    def _who_may(self, group: str) -> Callable[[str], bool]:
-        reserved = self._group(group).reserved
-        if not reserved:
-            return _anybody
+    def _who_may(self, key: str) -> Callable[[str], bool]:
+        group = self._group(key)
+        if not group.reserved:
+            return group.allows
+        kept = self._kept_free(key, group.reserved)
+        return lambda namespace: group.allows(namespace) and kept(namespace)
+
+    def _kept_free(self, group: str, reserved: Sequence[Reserved]) -> Callable[[str], bool]:
         members = [place for place in self._workers.values() if place.info.group == group and place.info.state is WorkerState.UP]
         used = Counter(self._out[run].namespace for place in members for run in place.held)
         wanting = {name for target, line in self._lines.items() if target.takes_slot and self._meets(target, group) for name in line.namespaces()}
@@ -258,13 +261,12 @@ class Places:
 
     # --- how it stands
 
-    def standing(self, target: Target, asked_for: int = 0) -> Standing:
-        """How a target stands just now; `asked_for` machines have been asked of an autoscaler."""
-        found = [place for place in self._of(target) if place.info.state in LIVE]
+    def standing(self, target: Target, namespace: str, asked_for: int = 0) -> Standing:
+        """How a target stands just now for a namespace; `asked_for` machines have been asked of an autoscaler."""
+        found = [place for place in self._of(target) if place.info.state in LIVE and self._group(place.info.group).allows(namespace)]
         up = [place for place in found if place.info.state is WorkerState.UP]
-        known = {place.info.group for place in found} | {key for key in self._declared() if self._meets(target, key)}
         return Standing(
-            groups=tuple(sorted(known)),
+            groups=tuple(sorted(self._known(target))),
             up=len(up),
             starting=len(found) - len(up),
             slots=sum(place.info.slots for place in up),
@@ -272,6 +274,11 @@ class Places:
             fits=sum(target.resources is None or place.could_have(target.resources) for place in found),
             asked_for=asked_for,
         )
+
+    def _known(self, target: Target) -> set[str]:
+        """The groups that would do and have a worker or a declaration."""
+        known = {place.info.group for place in self._workers.values()} | set(self._declared())
+        return {key for key in known if self._meets(target, key)}
 
     def is_reserved_from(self, target: Target, namespace: str) -> bool:
         """Whether a slot is free for others and not for this namespace."""
@@ -304,10 +311,6 @@ class Places:
         """How many runs wait, by group; what waits for tags counts for each group that would do, or under its tags where none is known."""
         counts: Counter[str] = Counter()
         for target, line in self._lines.items():
-            for key in self.standing(target).groups if target.tags else (target.group or "",):
+            for key in self._known(target) if target.tags else (target.group or "",):
                 counts[key] += len(line)
         return dict(counts)
-
-
-def _anybody(namespace: str) -> bool:
-    return True

@@ -102,7 +102,7 @@ class Placing:
             self._to_look_at[run.id] = None
             if queued.deadline is not None and queued.deadline > turn.now:
                 self._ring(queued.deadline, run.execution_id, run.id)
-        elif queued.step.group and not self.places.standing(target).live:
+        elif (queued.step.group or queued.step.tags) and not self.standing(target, run.namespace).live:
             say(turn, live, Level.INFO, f"No workers are available for {queued.step.name}: waiting for one to join", run.id)
 
     def barred(self, live: Live, run: TaskRun, queued: Queued) -> tuple[Reason, str] | None:
@@ -160,28 +160,27 @@ class Placing:
         moved = False
         while self._to_look_at:
             run_id, _ = self._to_look_at.popitem()
-            queued, target = self._queued.get(run_id), self.places.target_of(run_id)
-            if queued is not None and target is not None and moves_on(queued, standing := self.standing(target), turn.now):
-                self._move(turn, run_id, queued, target, standing, refused)
+            queued, target, found = self._queued.get(run_id), self.places.target_of(run_id), self._of(run_id)
+            if queued is None or target is None or found is None:
+                continue
+            standing = self.standing(target, found[1].namespace)
+            if moves_on(queued, standing, turn.now):
+                self._move(turn, *found, queued, target, standing, refused)
                 moved = True
         return moved
 
-    def _move(self, turn: Turn, run_id: str, queued: Queued, target: Target, standing: Standing, refused: list[tuple[Live, RunRefused]]) -> None:
-        found = self._of(run_id)
-        self.places.withdraw(run_id)
-        self._forget(run_id)
-        if found is None:
-            return
-        live, run = found
+    def _move(self, turn: Turn, live: Live, run: TaskRun, queued: Queued, target: Target, standing: Standing, refused: list[tuple[Live, RunRefused]]) -> None:
+        self.places.withdraw(run.id)
+        self._forget(run.id)
         reason = reason_of(standing, queued.resources, reserved=self.places.is_reserved_from(target, run.namespace))
         queued = passed_over(queued, reason, told(reason, standing, queued.step, queued.resources), turn.now)
         self._meters.passed(queued.step.name, reason)
         following = at_next_step(queued, turn.now)
         if following is None:
             self._note(turn, live, run, queued)
-            refused.append((live, RunRefused(run_id, *_with_cause(*refusal(queued)))))
+            refused.append((live, RunRefused(run.id, *_with_cause(*refusal(queued)))))
             return
-        say(turn, live, Level.INFO, f"{queued.passed[-1].detail}: going on to {following.step.name}", run_id)
+        say(turn, live, Level.INFO, f"{queued.passed[-1].detail}: going on to {following.step.name}", run.id)
         event = self._enter(turn, live, run, following)
         if isinstance(event, RunRefused):
             refused.append((live, event))
@@ -260,9 +259,9 @@ class Placing:
         """A run that stands in a line."""
         return self._queued.get(task_run_id)
 
-    def standing(self, target: Target) -> Standing:
-        """How a target stands just now, what an autoscaler was asked for included."""
-        return self.places.standing(target, self.asked_for(target))
+    def standing(self, target: Target, namespace: str) -> Standing:
+        """How a target stands just now for a namespace, what an autoscaler was asked for included."""
+        return self.places.standing(target, namespace, self.asked_for(target))
 
 
 def _with_cause(state: State, message: str) -> tuple[State, Cause, str]:

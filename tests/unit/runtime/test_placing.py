@@ -235,6 +235,28 @@ def test_a_group_that_is_not_for_the_namespace_is_refused(tmp_path: Path) -> Non
     in_house(tmp_path, check, groups=("", "gpu"), worker_groups=({"key": "gpu", "allowedNamespaces": ["prod.*"]},))
 
 
+def test_a_selector_passes_by_groups_that_are_not_for_the_namespace(tmp_path: Path) -> None:
+    async def check(own: House) -> None:
+        failed = await own.run(flow("workerSelector: {tags: [shared]}"))
+        assert failed["taskRunList"][0]["cause"] == "NO_WORKER"
+        done = await own.run(flow("workerSelector: {tags: [shared]}", namespace="prod.x"))
+        assert placed(done)["group"] == "gpu"
+
+    in_house(tmp_path, check, groups=("", "gpu"), worker_groups=({"key": "gpu", "tags": ["shared"], "allowedNamespaces": ["prod.*"]},))
+
+
+def test_a_run_that_no_place_takes_any_more_fails_also_when_the_executor_is_started_again(tmp_path: Path) -> None:
+    async def first(own: House) -> None:
+        begun = await own.run(flow("workerGroup: {key: \"{{ 'gpu' }}\"}"), wait=False, execution_id="e")
+        await own.until_explained(begun["id"], "NO_LIVE_WORKER")
+
+    async def second(own: House) -> None:
+        assert "There is no worker group 'gpu'" in (await own.ended("e"))["taskRunList"][0]["error"]
+
+    in_house(tmp_path, first)
+    in_house(tmp_path, second, worker_groups=(BIG,))
+
+
 def test_slots_kept_for_others_are_not_given_away(tmp_path: Path) -> None:
     async def check(own: House) -> None:
         first = await own.run(sleeper("workerGroup: {key: gpu}"), wait=False)
