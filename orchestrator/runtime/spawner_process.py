@@ -5,7 +5,8 @@ starts: what leaves its parent or its session is still below it. When the socket
 it kills all of that and leaves. A command is marked in its environment with its key and with this process, so that the
 next spawner finds what one that was itself killed left behind.
 
-Both ways: four bytes of length, then JSON. `start` brings the write ends of the command's two pipes with it.
+Both ways: four bytes of length, then JSON. `start` brings the write ends of the command's two pipes with it, and what
+its input is to be where that is not empty.
 """
 
 from __future__ import annotations
@@ -125,6 +126,8 @@ class Spawner:
         if request["do"] == "start":
             self.start(request)
             self.flush()
+        elif request["do"] == "adopt":
+            self.adopt(int(str(request["number"])), str(request["key"]), int(str(request["pid"])))
         elif request["do"] == "stop":
             self.stop(str(request["key"]), float(str(request["grace"])), int(str(request["number"])))
 
@@ -132,13 +135,14 @@ class Spawner:
 
     def start(self, request: dict[str, object]) -> None:
         stdout, stderr = self.ends.pop(0), self.ends.pop(0)
+        stdin = self.ends.pop(0) if request.get("stdin") else os.dup(self.nothing)
         number, key, argv, env = int(str(request["number"])), str(request["key"]), request["argv"], request["env"]
         assert isinstance(argv, list)
         assert isinstance(env, dict)
         marked = {**env, RUN: key, SPAWNER: self.mark}
         try:
             # By vfork: nine times faster than a fork of this process, small as it is.
-            child = subprocess.Popen(argv, stdin=self.nothing, stdout=stdout, stderr=stderr, cwd=str(request["cwd"]), env=marked, start_new_session=True)  # noqa: S603
+            child = subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd=str(request["cwd"]), env=marked, start_new_session=True)  # noqa: S603
         except OSError as err:
             self.tell({"number": number, "errno": err.errno or errno.EIO, "where": "cwd" if err.filename == request["cwd"] else "exec"})
         except Exception:  # text that no program can be given
@@ -149,8 +153,16 @@ class Spawner:
             self.commands[child.pid] = Command(number, key, child.pid)
             self.tell({"number": number, "pid": child.pid})
         finally:
-            os.close(stdout)
-            os.close(stderr)
+            for end in (stdin, stdout, stderr):
+                os.close(end)
+
+    def adopt(self, number: int, key: str, pid: int) -> None:
+        """Take a process that has become a child of this one as a command, as if it had been started here."""
+        if pid in children(os.getpid()) and pid not in self.commands:
+            self.commands[pid] = Command(number, key, pid)
+            self.tell({"number": number, "pid": pid})
+        else:
+            self.tell({"number": number, "errno": errno.ESRCH, "where": "exec"})
 
     # --- ending
 
@@ -174,7 +186,7 @@ class Spawner:
                 clean = command.key not in living and "" not in living
                 if clean:
                     del self.commands[command.pid]
-                self.tell({"number": command.number, "exit": code if code >= 0 else 128 - code, "clean": clean})
+                self.tell({"number": command.number, "exit": code if code >= 0 else 128 - code, "signal": max(0, -code), "clean": clean})
 
     def stop(self, key: str, grace: float, number: int) -> None:
         deadline = time.monotonic() + grace
