@@ -55,3 +55,12 @@ def keep_from_oom_killer() -> None:
     with suppress(OSError, ValueError):
         if int(score.read_text()) > _OOM_SCORE:
             score.write_text(str(_OOM_SCORE))
+
+
+def oom_kills() -> int | None:
+    """How many processes of this machine the kernel has killed for lack of memory; None where it does not tell."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return None
