@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from orchestrator.model.values import Json
 from orchestrator.runtime import clean_process
 from orchestrator.runtime.frames import Frames
 from orchestrator.runtime.spawner import Line, Spawner, Waiting
+from orchestrator.runtime.spawner_process import started
 from orchestrator.runtime.stopping import StopSignal
 
 GRACE = 0.4  # seconds that a child which was told to stop has until it is killed
 LAST_WORDS = 1.0  # seconds from the end of what it says to its own
 LONGEST_TIDYING = 600.0  # seconds that a child whose outcome is saved may take to remove what it has made
 GREETING = 60.0  # seconds until a child must have greeted: loading what it needs is in it, once
+TICK = 0.005  # seconds between looks at a child that nobody else can tell of
 TRIES = 3  # zygotes that may die on one fork
 KEY = "{}-{:012}"  # of one length: a child overwrites the mark that it was born with
 
@@ -47,6 +50,7 @@ class Child:
         self._over = threading.Event()
         self._waiting: Waiting | None = None
         self._killed = self._released = False
+        self._pid = self._began = 0  # its number, and when the process of that number began
 
     def greeted(self) -> bool:
         """Wait until it is there; False when it will not come. Raises Unavailable when the machine can make no process."""
@@ -57,8 +61,10 @@ class Child:
             return False
         if "failed" in hello:
             raise Unavailable(f"no process can be had for an isolated run: {hello['failed']}")
+        self._pid = int(hello["pid"])
+        self._began = started(self._pid)
         try:
-            self._waiting = self._line.adopt(int(hello["pid"]), self.key, self._ended)
+            self._waiting = self._line.adopt(self._pid, self.key, self._ended)
         except (ProcessLookupError, Unavailable):  # killed this very moment, or the spawner was
             return False
         return True
@@ -88,8 +94,9 @@ class Child:
         self._line.stop(self.key, timedelta())
         if self._line.lost:
             self._spawner.warm_up()  # it kills what the lost one has left before it is ready
-            self._over.set()
-        if self._waiting is not None:
+            while self._began and started(self._pid) == self._began:
+                time.sleep(TICK)
+        elif self._waiting is not None:
             self._over.wait()
 
     def gone(self, within: float = LAST_WORDS) -> Waiting | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,6 +23,7 @@ from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.stopping import StopSignal
 from orchestrator.sdk import Processes, RunInfo, Warned
 
+LAST_CALLS = 0.5  # seconds that work which was told to stop may still reach the API: to keep how far it came
 _CAUSES: tuple[tuple[type[OrchestratorError], Cause], ...] = (
     (ExpressionFailed, Cause.EXPRESSION),
     (TimedOut, Cause.TIMEOUT),
@@ -81,6 +83,7 @@ class TaskWork:
             around.log.warn(dispatch.warning)
         task = means.tasks.task(dispatch.spec)
         services = means.services(dispatch)
+        around.stop.add(lambda: _later(services.interrupt))
         docker = dispatch.spec.get("docker")
         parts = Parts(
             info=info_of(dispatch, means.installation),
@@ -121,6 +124,12 @@ class TaskWork:
             around.log.error(message)
         outputs = err.outputs if isinstance(err, TaskFailed) else {}
         return {"state": "FAILED", "outputs": outputs, "cause": _cause_of(err), "error": message}
+
+
+def _later(action: Callable[[], None]) -> None:
+    timer = threading.Timer(LAST_CALLS, action)
+    timer.daemon = True
+    timer.start()
 
 
 def info_of(dispatch: Dispatch, installation: str) -> RunInfo:

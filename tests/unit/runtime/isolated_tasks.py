@@ -21,6 +21,7 @@ from orchestrator.runtime.local_services import LocalServices
 from orchestrator.runtime.node import Node
 from orchestrator.runtime.task_work import Means
 from orchestrator.sdk import Dynamic, Json, PhaseName, RunContext, Task, TaskFailed, Text, Warned
+from orchestrator_plugins.scripts.tasks import ShellCommands
 
 SECRET = "hunter2-hunter2"
 
@@ -158,15 +159,21 @@ class Isolated(Task):
         return {}
 
 
-TASKS: dict[str, type[Task]] = {"test.Isolated": Isolated}
+class IsolatedShell(ShellCommands):
+    """Commands of a child process: started by its worker's spawner."""
+
+    isolated: ClassVar[bool] = True
+
+
+TASKS: dict[str, type[Task]] = {"test.Isolated": Isolated, "test.Shell": IsolatedShell}
 
 
 def means_of(given: Mapping[str, Json]) -> Means:
     """The means of a child process of these tests."""
     services = LocalServices(secrets={"KEY": SECRET}, sealer=Sealer(b"k" * 32))
     tasks = BuiltTasks(lambda family, name: TASKS.get(name) or registry.load(family, name))
-    return Means("test", lambda dispatch: services, Node(Path(given["base"])), tasks, "auto", lambda: False)
+    return Means(given["installation"], lambda dispatch: services, Node(Path(given["base"])), tasks, "auto", lambda: False)
 
 
-def recipe(base: Path) -> Recipe:
-    return Recipe(f"{__name__}:means_of", {"base": str(base)})
+def recipe(base: Path, installation: str = "test") -> Recipe:
+    return Recipe(f"{__name__}:means_of", {"base": str(base), "installation": installation})

@@ -287,6 +287,40 @@ def test_a_killed_worker_takes_its_children_with_it(tmp_path: Path) -> None:
     until(lambda: not alive(pid) and not alive(zygote), within=1.0)
 
 
+# --- with commands of its own
+
+
+def shell(*commands: str) -> dict[str, Any]:
+    return {"type": "test.Shell", "taskRunner": {"type": "io.kestra.plugin.core.runner.Process"}, "commands": list(commands)}
+
+
+def test_its_commands_log_and_give_outputs_as_those_of_a_thread(house: House) -> None:
+    house.run(shell("echo hello", """echo '::{"outputs":{"n":5}}::'""", "echo bad >&2", "exit 3"))
+    outcome = house.executor.outcome()
+    assert (outcome["state"], outcome["cause"], outcome["outputs"]["exitCode"], outcome["outputs"]["vars"]) == ("FAILED", "EXIT_CODE", 3, {"n": 5})
+    assert house.executor.lines()[:1] == [("INFO", "hello")]
+    assert house.executor.offsets() == sorted(house.executor.offsets())
+
+
+def test_a_command_that_does_not_exist_fails_the_start(house: House) -> None:
+    house.run({**shell("x"), "interpreter": ["/no/such/shell", "-c"]})
+    outcome = house.executor.outcome()
+    assert (outcome["cause"], "/no/such/shell" in outcome["error"]) == ("START_FAILED", True)
+
+
+def test_its_commands_end_with_it_when_it_is_killed(house: House, tmp_path: Path) -> None:
+    house.run(shell(f"setsid sleep 300 & echo $! >> {tmp_path}/pids; echo $$ >> {tmp_path}/pids; sleep 300"))
+    pids = pids_in(tmp_path / "pids", 2)
+    assert killed(house)[0]["state"] == "KILLED"
+    assert not [pid for pid in pids if alive(pid)]
+    house.until_idle()
+
+
+def test_a_task_described_by_text_may_be_isolated(house: House) -> None:
+    house.run({"type": "io.kestra.plugin.core.templating.TemplatedTask", "spec": "type: core.debug.Return\nformat: hello"})
+    assert house.executor.outcome()["outputs"] == {"value": "hello"}
+
+
 # --- dead by itself
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -230,7 +231,7 @@ def test_a_run_that_does_not_listen_is_killed_only_once_it_has_ended_and_its_slo
     for number in range(2):
         house.stop(f"deaf{number}")
     for number in range(2):
-        ((level, message),) = house.executor.until(lambda run=f"deaf{number}": house.executor.lines(run))
+        ((level, message),) = house.executor.until(partial(house.executor.lines, f"deaf{number}"))
         assert (level, "goes on" in message) == ("WARN", True)
     house.run({"type": LOG, "message": "still here"}, "next")
     assert house.executor.outcome("next")["state"] == "SUCCESS"
