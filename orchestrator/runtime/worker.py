@@ -63,7 +63,7 @@ class Worker:
         self.name, self.group, self.slots = name, group, slots
         self._reporter, self._spawner = Reporter(send), Spawner()
         self._node = Node(base, frozenset(docker_allow))
-        self._isolation = Isolation(self._spawner, isolated_by, environment=lambda: self._node.environment, folder=base) if isolated_by else None
+        self._isolation = Isolation(self._spawner, isolated_by, environment=lambda: self._node.isolated_environment, folder=base) if isolated_by else None
         self._tidying = Crew(MOST_TIDYING, "tidy")
         self._place = Place(
             name=name,

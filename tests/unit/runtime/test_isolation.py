@@ -163,12 +163,13 @@ def test_it_sees_an_allowed_environment_no_secret_and_no_file_of_its_worker(tmp_
     monkeypatch.setenv("RAY_AUTH_TOKEN", SECRET)
     monkeypatch.setenv("SECRET_KEY", SECRET)
     monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
     house = House(tmp_path / "base", TASKS, isolated_by=recipe(tmp_path / "base"))
     try:
         outputs = done(house, "looks")["outputs"]
     finally:
         house.worker.close()
-    assert {"PATH", "LANG", RUN, SPAWNER} <= set(outputs["environ"])
+    assert {"PATH", "LANG", "https_proxy", RUN, SPAWNER} <= set(outputs["environ"])
     assert not {name for name in (*outputs["environ"], *outputs["outside"]) if name.startswith(("RAY_", "SECRET_", "PYTHON"))}
     assert SECRET not in json.dumps(outputs)
     assert (outputs["oom"], outputs["session"], outputs["cwd"]) == (900, True, str(tmp_path / "base"))
