@@ -53,7 +53,7 @@ class Attempt:
         self.overstays = False  # its thread goes on although it was told to stop
         self._outcome: dict[str, Json] | None = None
         self._lock = threading.Lock()
-        self._begun = self._is_kept = False
+        self._begun = self._is_kept = self._in_child = False
         self._thread_free = threading.Event()
         self._jobless = threading.Event()  # no job in hand: none may outlive the outcome
         self._jobless.set()
@@ -105,6 +105,7 @@ class Attempt:
             kind = type(self._place.means.tasks.task(dispatch.spec))
         except Exception:  # it is told where the task is done
             return None
+        self._in_child = kind.isolated
         if not kind.isolated:
             return None
         return IsolatedRun(isolation, dispatch, self._around, modules=(kind.__module__, *kind.preloads), sealed=self._sealed)
@@ -179,7 +180,7 @@ class Attempt:
         elif not self._thread_free.wait(HEARD):
             rented = not self._jobless.is_set()
             self._jobless.wait()  # whatever was rented must be seen gone first
-            if not (rented and self._thread_free.wait(HEARD)):
+            if not (rented and self._thread_free.wait(HEARD)) and not self._in_child:
                 self._overstay()
 
     def _never_begin(self) -> None:

@@ -17,12 +17,12 @@ from pathlib import Path
 from orchestrator.errors import Unavailable
 from orchestrator.model.execution import Cause
 from orchestrator.model.values import Json
-from orchestrator.runtime import clean_process
 from orchestrator.runtime.frames import Frames
 from orchestrator.runtime.spawner import Line, Spawner, Waiting
 from orchestrator.runtime.spawner_process import started
 from orchestrator.runtime.stopping import StopSignal
 
+PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from orchestrator.runtime.zygote import main; main()"
 GRACE = 0.4  # seconds that a child which was told to stop has until it is killed
 LAST_WORDS = 1.0  # seconds from the end of what it says to its own
 LONGEST_TIDYING = 600.0  # seconds that a child whose outcome is saved may take to remove what it has made
@@ -125,9 +125,9 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._frames = Frames(ours)
         with theirs:
-            argv = clean_process.command("orchestrator.runtime.zygote")
+            argv = [sys.executable, "-P", "-c", PROGRAM, *map(os.path.abspath, sys.path)]  # its modules are found where ours are
             self._waiting = line.launch(argv, str(folder), environment, key, (1, 2, theirs.fileno()))
-        self._frames.send({"path": [os.path.abspath(path) for path in sys.path], "maker": recipe.maker, "given": dict(recipe.given)})
+        self._frames.send({"maker": recipe.maker, "given": dict(recipe.given)})
 
     @property
     def lost(self) -> bool:

@@ -27,6 +27,8 @@ from contextlib import suppress
 PR_SET_CHILD_SUBREAPER = 36
 RUN, SPAWNER = "ORCHESTRATOR_RUN", "ORCHESTRATOR_SPAWNER"
 COMMAND_OOM_SCORE = b"900"
+DYING = "\0"  # no key
+MEMORY = 20  # the place of the memory's size among the fields of /proc/PID/stat after the name
 TICK = 0.02  # seconds between looks at what is being stopped
 LAST_LOOKS = 500  # ticks spent on killing what is left once the worker has gone
 LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # a kernel may be built without
@@ -198,13 +200,15 @@ class Spawner:
         if not self.stopping:
             return
         owned = self.owned()
+        dying = owned.pop(DYING, None) is not None
         strangers = owned.pop("", [])
         for key, one in list(self.stopping.items()):
             left = owned.get(key, [])
             if owned.keys() <= {key}:
                 left = left + strangers  # what hid its mark and its session can only be of the one key that is left
             if not left:
-                self.gone(key, one)
+                if not dying:
+                    self.gone(key, one)
             elif time.monotonic() >= one.deadline:
                 send(left, signal.SIGKILL)
             elif not one.asked:
@@ -220,10 +224,12 @@ class Spawner:
             del self.commands[pid]
 
     def owned(self) -> dict[str, list[int]]:
-        """Every process below this one, by the key it belongs to ("" when it can no longer be told)."""
+        """Every process below this one, by the key it belongs to: "" when it can no longer be told, DYING for a child that has ended
+        and is not waited for yet; what it leaves behind comes after it in the next list."""
         owned: dict[str, list[int]] = {}
         for child in children(os.getpid()):
-            owned.setdefault(self.key_of(child), []).extend(below(child))
+            key, found = self.key_of(child), below(child)
+            owned.setdefault(DYING if has_ended(child) else key, []).extend(found)
         return owned
 
     def key_of(self, child: int) -> str:
@@ -239,10 +245,9 @@ class Spawner:
     def end_all(self) -> None:
         """The worker has gone: nothing of it stays."""
         for _ in range(LAST_LOOKS):
-            left = below(os.getpid())[1:]
-            if not left:
+            if not children(os.getpid()):
                 return
-            send(left, signal.SIGKILL)
+            send(below(os.getpid())[1:], signal.SIGKILL)
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
@@ -275,18 +280,20 @@ def children(pid: int) -> list[int]:
 
 
 def below(pid: int) -> list[int]:
-    """A process and all its descendants, parents first; zombies that nobody has waited for count not."""
+    """A process and all its descendants, parents first; those that have ended and nobody has waited for count not."""
     found, waiting = list[int](), [pid]
     while waiting:
         one = waiting.pop()
         waiting += children(one)
-        if not is_zombie(one):
+        if not has_ended(one):
             found.append(one)
     return found
 
 
-def is_zombie(pid: int) -> bool:
-    return stat(pid)[:1] in ([b"Z"], [b"X"], [])
+def has_ended(pid: int) -> bool:
+    """Whether a process runs no more: it is a zombie, or on its way to one and has given up its memory, and its mark with it."""
+    fields = stat(pid)
+    return len(fields) <= MEMORY or fields[0] in (b"Z", b"X") or fields[MEMORY] == b"0"
 
 
 def started(pid: int) -> int:

@@ -38,7 +38,8 @@ def means_of(config: dict[str, Any]) -> Means:
     from orchestrator.runtime.node import Node
     from orchestrator.runtime.task_work import Means
 
-    registry.types("task")  # read once for all that is forked from here
+    for kind in registry.KINDS:
+        registry.types(kind)  # read once for all that is forked from here
     node = Node(Path(config["base"]), frozenset(config["docker_allow"]))
     tasks = BuiltTasks()
     return Means(config["installation"], _services(config["server"]), node, tasks, config["default_runner"], docker_answers)

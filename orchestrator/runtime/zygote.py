@@ -31,7 +31,6 @@ def main() -> None:
     if first is None:
         return
     faulthandler.enable()
-    sys.path[:] = first["path"]
     means: Means = isolated_process.named(first["maker"])(first["given"])
     isolated_process.find_mark()
     gc.freeze()
@@ -99,7 +98,3 @@ def _fork_again(frames: Frames, end: int, means: Means) -> None:
 def _fail(end: int, err: OSError) -> None:
     with suppress(OSError):
         Frames(socket.socket(fileno=end)).send({"failed": err.strerror or str(err)})
-
-
-if __name__ == "__main__":
-    main()

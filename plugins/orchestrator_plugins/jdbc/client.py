@@ -40,6 +40,7 @@ class Session:
         self._driver, self._ctx = driver, ctx
         self._raw: Any = None
         engine = sqlalchemy.create_engine(driver.url, creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT", **driver.engine)
+        engine.dialect.initialize = _nothing  # type: ignore[method-assign]  # it asks for what only statements that SQLAlchemy itself makes depend on
         self._style = engine.dialect.paramstyle
         ctx.on_stop(self._interrupt)
         try:
@@ -111,3 +112,7 @@ class Session:
         with suppress(Exception):  # broken, or interrupted: nothing of it is kept either way
             self._connection.invalidate()
             self._connection.close()
+
+
+def _nothing(connection: sqlalchemy.Connection) -> None:
+    """No questions to a server before ours."""

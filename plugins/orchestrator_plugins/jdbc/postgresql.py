@@ -16,7 +16,6 @@ from orchestrator_plugins.jdbc.properties import Database
 from orchestrator_plugins.jdbc.query import SqlQueries, SqlQuery, SqlTrigger
 
 SCHEMES = ("postgresql", "postgres")
-CLIENT = "orchestrator_plugins.jdbc.postgresql_client"
 # What JDBC calls the things that libpq knows by another name.
 _RENAMED = {"ApplicationName": "application_name", "connectTimeout": "connect_timeout", "loginTimeout": "connect_timeout", "sslfactory": ""}
 
@@ -35,7 +34,7 @@ class SslMode(StrEnum):
 class Postgresql(Database, ABC):
     """Where a PostgreSQL database is, who asks, and how the connection is protected."""
 
-    preloads: ClassVar[tuple[str, ...]] = (CLIENT,)
+    preloads: ClassVar[tuple[str, ...]] = ("orchestrator_plugins.jdbc.postgresql_client", "sqlalchemy.dialects.postgresql.psycopg")
 
     url: Dynamic[Text] = Field(
         description="`jdbc:postgresql://host:port/database` or `postgresql://host:port/database`; a Unix socket is named by its folder: `?host=/folder`.",

@@ -15,14 +15,13 @@ from orchestrator_plugins.jdbc.driver import Driver
 from orchestrator_plugins.jdbc.properties import Database
 from orchestrator_plugins.jdbc.query import SqlQueries, SqlQuery, SqlTrigger
 
-CLIENT = "orchestrator_plugins.jdbc.sqlite_client"
 MEMORY = ":memory:"
 
 
 class Sqlite(Database, ABC):
     """Which SQLite database: a file of the worker, or a stored one."""
 
-    preloads: ClassVar[tuple[str, ...]] = (CLIENT,)
+    preloads: ClassVar[tuple[str, ...]] = ("orchestrator_plugins.jdbc.sqlite_client", "sqlalchemy.dialects.sqlite.pysqlite")
 
     url: Dynamic[Text] = Field(
         description="`jdbc:sqlite:` and the path of a file, which is one of the working directory where it is relative; or `:memory:`.",

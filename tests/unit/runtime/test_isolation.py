@@ -66,7 +66,7 @@ def zygote_of(pid: int) -> psutil.Process:
     """The process that a child was forked from: a sister of it, below the same spawner."""
     spawner = psutil.Process(pid).parent()
     assert spawner is not None
-    (found,) = [one for one in spawner.children() if one.pid != pid and "orchestrator.runtime.zygote" in one.cmdline() and one.name() != "isolated"]
+    (found,) = [one for one in spawner.children() if one.pid != pid and "runtime.zygote" in " ".join(one.cmdline()) and one.name() != "isolated"]
     return found
 
 
