@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -127,6 +129,25 @@ class Isolated(Task):
         time.sleep(60)
         return {}
 
+    def _stops_itself(self, ctx: RunContext) -> Mapping[str, Any]:
+        self._here()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return {}
+
+    def _lets_go(self, ctx: RunContext) -> Mapping[str, Any]:
+        """Closes what it does not know, as programs do that become daemons."""
+        os.closerange(3, 1000)
+        return {}
+
+    def _ends_its_line(self, ctx: RunContext) -> Mapping[str, Any]:
+        """Ends every connection that it has, and goes on."""
+        self._here()
+        for name in os.listdir("/proc/self/fd"):
+            with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as line:
+                line.shutdown(socket.SHUT_WR)
+        time.sleep(60)
+        return {}
+
     def _breeds(self, ctx: RunContext) -> Mapping[str, Any]:
         """Leaves processes in sessions of their own: started ones, and forked ones that nobody waits for."""
         assert self.file is not None
@@ -165,7 +186,31 @@ class IsolatedShell(ShellCommands):
     isolated: ClassVar[bool] = True
 
 
-TASKS: dict[str, type[Task]] = {"test.Isolated": Isolated, "test.Shell": IsolatedShell}
+class Threaded(Isolated):
+    """Loads a module that no process should be forked with."""
+
+    preloads: ClassVar[tuple[str, ...]] = ("tests.unit.runtime.module_with_a_thread",)
+
+
+class Broken(Isolated):
+    """Loads what is not there."""
+
+    preloads: ClassVar[tuple[str, ...]] = ("tests.unit.runtime.no_such_module",)
+
+
+class Fatal(Isolated):
+    """Loads a module that ends its process."""
+
+    preloads: ClassVar[tuple[str, ...]] = ("tests.unit.runtime.module_that_exits",)
+
+
+TASKS: dict[str, type[Task]] = {
+    "test.Isolated": Isolated,
+    "test.Shell": IsolatedShell,
+    "test.Threaded": Threaded,
+    "test.Broken": Broken,
+    "test.Fatal": Fatal,
+}
 
 
 def means_of(given: Mapping[str, Json]) -> Means:

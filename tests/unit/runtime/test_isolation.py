@@ -17,13 +17,14 @@ from typing import Any
 import psutil
 import pytest
 
+from orchestrator.runtime import isolated_run
 from orchestrator.runtime.spawner_process import RUN, SPAWNER
 from tests.unit.runtime.isolated_tasks import SECRET, TASKS, recipe
 from tests.unit.runtime.worker_house import PATIENCE, House, dispatch
 
 WITHIN = 1.0  # seconds from a stop to KILLED
 RETURN = "io.kestra.plugin.core.debug.Return"
-STUBBORN = ["spins", "holds_the_interpreter", "ignores_signals"]
+STUBBORN = ["spins", "holds_the_interpreter", "ignores_signals", "stops_itself"]
 
 
 @pytest.fixture
@@ -337,6 +338,29 @@ def test_a_child_that_dies_fails_its_run_and_nothing_else(house: House, what: st
     assert what == "is_killed" or house.executor.lines()[0] == ("INFO", "said before")
     run(house, "says", "r2")
     assert house.executor.outcome("r2")["state"] == "SUCCESS"
+
+
+def test_a_kill_that_came_with_others_for_lack_of_memory_is_told_as_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = iter(range(10))
+    monkeypatch.setattr(isolated_run, "oom_kills", lambda: next(counted))
+    outcome = done(house, "is_killed")
+    assert (outcome["cause"], "memory ran out" in outcome["error"]) == ("OOM", True)
+
+
+def test_one_that_closes_the_line_to_its_worker_fails(house: House, tmp_path: Path) -> None:
+    assert "exit code 1 before its task did" in done(house, "lets_go")["error"]
+    run(house, "ends_its_line", "r2", file=str(tmp_path / "pids"))
+    assert "let go of its worker" in house.executor.outcome("r2")["error"]
+    assert not [pid for pid in pids_in(tmp_path / "pids") if alive(pid)]
+
+
+@pytest.mark.parametrize("kind", ["Threaded", "Broken", "Fatal"])
+def test_a_module_that_cannot_be_loaded_beforehand_does_no_harm(house: House, kind: str) -> None:
+    for number in range(2):
+        house.run({"type": f"test.{kind}", "what": "says"}, f"r{number}")
+        assert house.executor.outcome(f"r{number}")["state"] == "SUCCESS"
+        run(house, "says", f"other{number}")
+        assert house.executor.outcome(f"other{number}")["state"] == "SUCCESS"
 
 
 def test_an_exit_without_an_outcome_is_a_failure_even_with_code_0(house: House) -> None:
