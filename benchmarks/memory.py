@@ -20,7 +20,7 @@ def _processes(mark: bytes) -> Iterator[tuple[str, float]]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if mark in (folder / "environ").read_bytes():
-                yield _title(folder), _pss_mib(folder)
+                yield _title(folder), pss_mib(folder)
         except (OSError, ValueError, IndexError):
             continue  # it has ended, or is another user's
 
@@ -34,6 +34,7 @@ def _title(folder: Path) -> str:
     return Path(script or words[0]).name
 
 
-def _pss_mib(folder: Path) -> float:
+def pss_mib(folder: Path) -> float:
+    """Of the process whose folder of /proc is given."""
     lines = (folder / "smaps_rollup").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024

@@ -41,8 +41,9 @@ LATE: dict[str, set[str]] = {
 ONLY_IN: dict[str, set[str]] = {
     "yaml": {"lang"},
     "jinja2": {"lang"},
-    "sqlalchemy": {"store"},
+    "sqlalchemy": {"store", "plugins.*.client"},
     "alembic": {"store"},
+    "psycopg": {"store", "plugins.*.*_client"},
     "fastapi": {"server"},
     "starlette": {"server"},
     "uvicorn": {"server"},

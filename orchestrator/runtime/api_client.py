@@ -10,11 +10,13 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import urlencode, urlsplit
 
 from orchestrator.errors import BadSettings, Conflict, NotAllowed, NotFound, OrchestratorError, Refused, Unavailable
+from orchestrator.runtime.interrupt import Interrupt
 
 AWAY = 60.0  # seconds that the API may be away
 TIMEOUT = 30.0  # seconds for a connection and between bytes
@@ -36,31 +38,34 @@ class ApiClient:
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
 
-    def ask(self, method: str, path: str, token: str, *, query: Query | None = None, body: Body = None) -> Answer:
+    def ask(self, method: str, path: str, token: str, *, query: Query | None = None, body: Body = None, interrupt: Interrupt | None = None) -> Answer:
         """The answer's body, to be read and closed. `body` may be bytes, a file's path, or a stream, which is then read
         from where it stands (and, when it can seek, from there again when the request is repeated).
 
-        Raises by the status: NotFound, NotAllowed, Conflict, Refused; Unavailable once the API has been away too long."""
+        Raises by the status: NotFound, NotAllowed, Conflict, Refused; Unavailable once the API has been away too long,
+        or `interrupt` is set."""
+        interrupt = interrupt or Interrupt()
         target = self._prefix + path + ("?" + urlencode(query) if query else "")
         sending = Sending(body)
         deadline, pause = time.monotonic() + self._away, 0.05
         while True:
             try:
-                return self._once(method, target, token, sending)
+                return self._once(method, target, token, sending, interrupt)
             except (OSError, http.client.HTTPException, Unavailable) as err:
+                interrupt.check()
                 if time.monotonic() + pause > deadline or not sending.rewind():
                     raise Unavailable(f"the API does not answer: {err}") from err
-            time.sleep(pause)
+            interrupt.pause(pause)
             pause = min(2.0, pause * 2)
 
-    def copy(self, path: str, token: str, query: Mapping[str, str], to: Path) -> None:
+    def copy(self, path: str, token: str, query: Mapping[str, str], to: Path, *, interrupt: Interrupt | None = None) -> None:
         """Download into a file, whole or not at all. Raises as `ask`."""
         aside = to.with_name(f".{to.name}.{threading.get_ident()}")
         deadline = time.monotonic() + self._away
         try:
             while True:
                 try:
-                    with self.ask("GET", path, token, query=query) as answer, aside.open("wb") as file:
+                    with self.ask("GET", path, token, query=query, interrupt=interrupt) as answer, aside.open("wb") as file:
                         shutil.copyfileobj(answer, file, CHUNK)
                     break
                 except (http.client.HTTPException, ConnectionError, TimeoutError) as err:
@@ -70,24 +75,31 @@ class ApiClient:
         finally:
             aside.unlink(missing_ok=True)
 
-    def _once(self, method: str, target: str, token: str, sending: Sending) -> Answer:
+    def _once(self, method: str, target: str, token: str, sending: Sending, interrupt: Interrupt) -> Answer:
         connection, kept = self._connection()
         headers = {"Authorization": f"Bearer {token}", **sending.headers()}
+
+        def asked() -> http.client.HTTPResponse:
+            interrupt.begin(connection)
+            connection.request(method, target, body=sending.content(), headers=headers, encode_chunked=sending.chunked)
+            interrupt.check()
+            return connection.getresponse()
+
         try:
             try:
-                connection.request(method, target, body=sending.content(), headers=headers, encode_chunked=sending.chunked)
-                response = connection.getresponse()
+                response = asked()
             except (ConnectionError, http.client.BadStatusLine):
                 if not kept or not sending.rewind():
                     raise
+                interrupt.end(connection)
                 connection.close()  # the server had closed an idle connection: no failure
                 connection = self._new()
-                connection.request(method, target, body=sending.content(), headers=headers, encode_chunked=sending.chunked)
-                response = connection.getresponse()
+                response = asked()
         except BaseException:
+            interrupt.end(connection)
             connection.close()
             raise
-        answer = Answer(self, connection, response)
+        answer = Answer(self, connection, response, interrupt)
         if response.status >= 400:
             with answer:
                 raise _problem(response.status, answer.read())
@@ -116,19 +128,39 @@ class ApiClient:
 
 
 class Answer(io.RawIOBase, BinaryIO):
-    """A response's bytes as a file; its connection goes back when they were read to the end."""
+    """A response's bytes as a file; its connection goes back when they were read to the end.
 
-    def __init__(self, client: ApiClient, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
-        self._client, self._connection, self._response = client, connection, response
+    Reading raises HTTPException or OSError when the connection ends before that, Unavailable when it was interrupted."""
+
+    def __init__(self, client: ApiClient, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, interrupt: Interrupt) -> None:
+        self._client, self._connection, self._response, self._interrupt = client, connection, response, interrupt
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        return self._response.readinto(buffer)
+        with self._breaking():
+            return self._some(self._response.readinto(buffer), len(buffer))
 
     def read(self, size: int = -1) -> bytes:
-        return self._response.read(None if size is None or size < 0 else size)
+        with self._breaking():
+            data = self._response.read(None if size is None or size < 0 else size)
+            self._some(len(data), size)
+            return data
+
+    def _some(self, count: int, size: int) -> int:
+        """The module takes a connection that ends too soon for the end of what it brings, when it is read by pieces."""
+        if not count and size and self._response.length:
+            raise http.client.IncompleteRead(b"", self._response.length)
+        return count
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException):
+            self._interrupt.check()
+            raise
 
     def __enter__(self) -> Answer:
         return self
@@ -139,6 +171,7 @@ class Answer(io.RawIOBase, BinaryIO):
         super().close()
         whole = self._response.isclosed() and not self._response.will_close
         self._response.close()
+        self._interrupt.end(self._connection)
         if whole:
             self._client.keep(self._connection)
         else:

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.errors import ExpressionFailed, JobLost, JobRejected, OrchestratorError, RunnerUnavailable, TaskFailed, TimedOut
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.execution import Cause, PhaseName
 from orchestrator.model.job import JobHandle
 from orchestrator.model.values import Json, format_duration, format_instant
-from orchestrator.runtime.built_plugins import BuiltTasks
-from orchestrator.runtime.context import Context, Parts
-from orchestrator.runtime.lazy_values import completed
-from orchestrator.runtime.node import Node
+from orchestrator.runtime.isolated_run import IsolatedRun
+from orchestrator.runtime.isolation import Isolation
 from orchestrator.runtime.reaching import Known
 from orchestrator.runtime.reporter import Reporter
 from orchestrator.runtime.run_log import RunLog
-from orchestrator.runtime.runner_choice import Rule, default_type
-from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.spawner import Spawner
 from orchestrator.runtime.stopping import StopSignal
-from orchestrator.sdk import RunInfo, Warned
+from orchestrator.runtime.task_work import Around, Means, TaskWork
 
 HEARD = 1.0  # seconds that a run may take to end by itself once its stop actions have run
-_CAUSES: tuple[tuple[type[OrchestratorError], Cause], ...] = (
-    (ExpressionFailed, Cause.EXPRESSION),
-    (TimedOut, Cause.TIMEOUT),
-    (JobLost, Cause.JOB_LOST),
-    (JobRejected, Cause.START_FAILED),
-    (RunnerUnavailable, Cause.START_FAILED),
+OVERSTAYS = (
+    "This task was told to stop and goes on: its type does not listen, and the thread that it runs in cannot be ended from outside. "
+    "The run ends when the task does, or with its worker. (A type with `isolated = True` can be killed.)"
 )
 
 
@@ -42,14 +33,10 @@ class Place:
     """What all runs of a worker or supervisor share."""
 
     name: str
-    installation: str
     reporter: Reporter
-    services: ServicesFactory
     spawner: Spawner
-    node: Node
-    tasks: BuiltTasks
-    default_runner: Rule
-    engine_answers: Callable[[], bool]
+    means: Means
+    isolation: Isolation | None  # None: there are no child processes here, all work is done in threads
     log_limit: int
     apart: Callable[[Callable[[], None]], None]  # does what may block on a thread apart
 
@@ -63,31 +50,17 @@ class Attempt:
         self.lease = dispatch.lease
         self.stopping = StopSignal()
         self.over = threading.Event()  # its outcome is queued
-        self.abandoned = False
+        self.overstays = False  # its thread goes on although it was told to stop
         self._outcome: dict[str, Json] | None = None
         self._lock = threading.Lock()
-        self._begun = self._is_kept = False
+        self._begun = self._is_kept = self._in_child = False
         self._thread_free = threading.Event()
         self._jobless = threading.Event()  # no job in hand: none may outlive the outcome
         self._jobless.set()
         self._afterwards: list[Callable[[], None]] = []
-        self._keys: set[str] = set()  # of commands started
-        self._folders: set[str] = set()
-        self._labels: dict[str, str] = {}
-        self._known = Known()
-        self._log = RunLog(place.reporter, self.head, self._known, least=dispatch.log_level, most=place.log_limit)
-        self.info = RunInfo.model_construct(
-            installation=place.installation,
-            namespace=dispatch.namespace,
-            flow_id=dispatch.flow_id,
-            flow_revision=dispatch.flow_revision,
-            execution_id=dispatch.execution_id,
-            task_id=dispatch.task_id,
-            task_run_id=dispatch.task_run_id,
-            attempt=dispatch.attempt,
-            generation=dispatch.generation,
-            group=dispatch.group,
-        )
+        known = Known()
+        self._log = RunLog(place.reporter, self.head, known, least=dispatch.log_level, most=place.log_limit)
+        self._around = Around(log=self._log, known=known, stop=self.stopping, reports=self, processes=place.spawner)
 
     def head(self) -> dict[str, Json]:
         """Who speaks in every report."""
@@ -113,67 +86,29 @@ class Attempt:
             self._clear()
             self._end(facts)
         finally:
-            self._thread_free.set()
+            with self._lock:
+                self._thread_free.set()
             self._ended(self)
 
     def _tried(self) -> dict[str, Json]:
         """The facts of the outcome."""
-        try:
-            outputs = self._done()
-        except Warned as err:
-            if str(err):
-                self._log.warn(str(err))
-            facts = self._good("WARNING", err.outputs)
-        except BaseException as err:
-            facts = self._failed(err)
-        else:
-            facts = self._good("SUCCESS", outputs or {})
+        work = self._isolated() or TaskWork(self.dispatch, self._place.means, self._around, sealed=self._sealed)
+        facts = work.facts()
         return self._stopped() if self.stopping else facts
 
-    def _done(self) -> Mapping[str, Json] | None:
-        dispatch, place = self.dispatch, self._place
-        if dispatch.warning is not None:
-            self._log.warn(dispatch.warning)
-        task = place.tasks.task(dispatch.spec)
-        services = place.services(dispatch)
-        docker = dispatch.spec.get("docker")
-        parts = Parts(
-            info=self.info,
-            log=self._log,
-            known=self._known,
-            services=services,
-            stop=self.stopping,
-            reports=self,
-            processes=place.spawner,
-            node=place.node,
-            default_runner=self._default_runner,
-            adopted=dispatch.job,
-            has_image=bool(dispatch.spec.get("containerImage") or (isinstance(docker, Mapping) and docker.get("image"))),
-            labels=self._labels,
-            keys=self._keys,
-            folders=self._folders,
-        )
-        variables = completed(dispatch.context, dispatch.partial, services, self._known, sealed=self._sealed)
-        return task.run(Context(parts, variables))
-
-    def _default_runner(self, has_image: bool) -> str:
-        place = self._place
-        return default_type(place.default_runner, group=self.dispatch.group, has_image=has_image, engine_answers=place.engine_answers, warn=self._log.warn)
-
-    def _good(self, state: str, outputs: Mapping[str, Json]) -> dict[str, Json]:
-        return {"state": state, "outputs": dict(outputs), "labels": dict(self._labels) or None}
-
-    def _failed(self, err: BaseException) -> dict[str, Json]:
-        if self.stopping:
-            return {}
-        message = self._known.mask(str(err) or type(err).__name__)
-        if not isinstance(err, OrchestratorError):
-            message = f"{type(err).__name__}: {message}" if str(err) else message
-            self._log.debug("".join(traceback.format_exception(err)))
-        with suppress(Exception):
-            self._log.error(message)
-        outputs = err.outputs if isinstance(err, TaskFailed) else {}
-        return {"state": "FAILED", "outputs": outputs, "cause": _cause_of(err), "error": message}
+    def _isolated(self) -> IsolatedRun | None:
+        """The task in a child process, when its type wants one."""
+        isolation, dispatch = self._place.isolation, self.dispatch
+        if isolation is None:
+            return None
+        try:
+            kind = type(self._place.means.tasks.task(dispatch.spec))
+        except Exception:  # it is told where the task is done
+            return None
+        self._in_child = kind.isolated
+        if not kind.isolated:
+            return None
+        return IsolatedRun(isolation, dispatch, self._around, modules=(kind.__module__, *kind.preloads), sealed=self._sealed)
 
     def _stopped(self) -> dict[str, Json]:
         """The outcome of a run that was told to stop, by what told it."""
@@ -189,7 +124,7 @@ class Attempt:
 
     def _clear(self) -> None:
         """Processes go before the outcome, whatever it is: a run leaves nothing behind that still works."""
-        for key in self._keys:
+        for key in self._around.keys:
             self._place.spawner.stop(key, timedelta())
 
     # --- its end
@@ -213,7 +148,7 @@ class Attempt:
             if self._is_kept:
                 return
             self._is_kept = True
-        if self._afterwards or self._folders:
+        if self._afterwards or self._around.folders:
             self._place.apart(self._tidy)
         else:
             self._saved(self)
@@ -222,8 +157,8 @@ class Attempt:
         for action in reversed(self._afterwards):
             with suppress(Exception):  # what cannot be removed now is found by its labels later
                 action()
-        for key in self._folders:
-            self._place.node.remove_working_dir(key)
+        for key in self._around.folders:
+            self._place.means.node.remove_working_dir(key)
         self._saved(self)
 
     def renew(self, lease: int) -> None:
@@ -236,26 +171,31 @@ class Attempt:
             self._place.reporter.put(self._report("outcome", **outcome), then=self._kept)
 
     def stop(self, cause: Cause) -> None:
-        """Tell the run to stop and see to it; returns when it has, or is given up. Repeatable."""
+        """Tell the run to stop and see to it; returns when it has, or when it overstays. Repeatable."""
         if not self.stopping.set(cause):
             return
         self.stopping.run_actions()
         if not self._begun:
-            self._give_up()
+            self._never_begin()
         elif not self._thread_free.wait(HEARD):
             rented = not self._jobless.is_set()
             self._jobless.wait()  # whatever was rented must be seen gone first
-            if not (rented and self._thread_free.wait(HEARD)):
-                self._give_up()
+            if not (rented and self._thread_free.wait(HEARD)) and not self._in_child:
+                self._overstay()
 
-    def _give_up(self) -> None:
-        """It runs on a thread that cannot be interrupted: what it will say comes too late."""
+    def _never_begin(self) -> None:
         with self._lock:
-            if self._outcome is not None:
+            begun = self._begun
+        if not begun:
+            self._end(self._stopped())
+
+    def _overstay(self) -> None:
+        """It runs in a thread, which nothing can end from outside: the run is not over, whatever it is wanted to be."""
+        with self._lock:
+            if self._thread_free.is_set():
                 return
-            self.abandoned = self._begun
-        self._clear()
-        self._end(self._stopped())
+            self.overstays = True
+        self._log.warn(OVERSTAYS)
 
     # --- what its context may report (the Reports protocol)
 
@@ -283,12 +223,3 @@ class Attempt:
             yield
         finally:
             self._jobless.set()
-
-
-def _cause_of(err: BaseException) -> Cause:
-    if isinstance(err, TaskFailed):
-        if err.cause is not None and err.cause in Cause.__members__:
-            return Cause(err.cause)
-        if err.exit_code is not None:
-            return Cause.EXIT_CODE
-    return next((cause for kind, cause in _CAUSES if isinstance(err, kind)), Cause.EXCEPTION)

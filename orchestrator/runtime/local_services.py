@@ -51,6 +51,9 @@ class LocalServices:
     def error_logs(self) -> list[dict[str, Json]]:
         return list(self.errors)
 
+    def interrupt(self) -> None:
+        """Nothing of this takes time."""
+
 
 class LocalFiles(Files):
     """Internal storage in memory; `namespaces` maps a namespace to its files by path, with a leading `/`."""

@@ -14,6 +14,7 @@ from orchestrator import settings
 
 _ALLOWED = frozenset({"HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
 _ALLOWED_PREFIX = "LC_"
+_WAYS_OUT = frozenset({"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"})
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OOM_SCORE = 100  # below commands, above the rest of the machine
 
@@ -30,6 +31,11 @@ class Node:
         """The variables a command starts with: an allow-list, nothing of Ray and no secret."""
         found = {name: value for name, value in settings.environ().items() if name in _ALLOWED or name.startswith(_ALLOWED_PREFIX)}
         return {**found, "PATH": found.get("PATH") or _DEFAULT_PATH}
+
+    @property
+    def isolated_environment(self) -> Mapping[str, str]:
+        """What a child process of this worker starts with: as a command, and how the plugins' libraries reach the network."""
+        return {**{name: value for name, value in settings.environ().items() if name.upper() in _WAYS_OUT}, **self.environment}
 
     def working_dir(self, key: str) -> Path:
         """The folder of a job key, made when it is not there, for its owner only."""
@@ -55,3 +61,12 @@ def keep_from_oom_killer() -> None:
     with suppress(OSError, ValueError):
         if int(score.read_text()) > _OOM_SCORE:
             score.write_text(str(_OOM_SCORE))
+
+
+def oom_kills() -> int | None:
+    """How many processes of this machine the kernel has killed for lack of memory; None where it does not tell."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 from orchestrator.model.dispatch import SaidLine
 from orchestrator.model.log import Level
 from orchestrator.model.values import Json
 from orchestrator.runtime.reaching import Known
-from orchestrator.runtime.reporter import Reporter
 from orchestrator.sdk import LogSink, RunLogger
 
 OWN = 1 << 39  # where the offsets of lines begin that no job printed
@@ -21,11 +21,17 @@ Head = Callable[[], Mapping[str, Json]]
 """Which dispatch speaks, now: task_run_id, execution_id, lease."""
 
 
+class Speaker(Protocol):
+    """Who takes what is said; a Reporter is one."""
+
+    def say(self, head: Mapping[str, Json], line: SaidLine | None = None, metric: Mapping[str, Json] | None = None) -> None: ...
+
+
 class RunLog(RunLogger):
     """Safe in threads. Offsets order the lines of a dispatch and make a job's lines the same whoever reads them again."""
 
-    def __init__(self, reporter: Reporter, head: Head, known: Known, *, least: Level | None = None, most: int = MOST_LINES) -> None:
-        self._reporter, self._head, self._known = reporter, head, known
+    def __init__(self, speaker: Speaker, head: Head, known: Known, *, least: Level | None = None, most: int = MOST_LINES) -> None:
+        self._speaker, self._head, self._known = speaker, head, known
         self._least = least.rank if least is not None else 0
         self._most, self._said = most, 0
         self._count = 0
@@ -38,7 +44,13 @@ class RunLog(RunLogger):
             return
         at, offset = self._place()
         text = self._known.mask(str(message)).replace("\0", "\ufffd")
-        self._reporter.say(self._head(), SaidLine.model_construct(at=at, level=level, message=text, offset=offset, thread=None))
+        self._speaker.say(self._head(), SaidLine.model_construct(at=at, level=level, message=text, offset=offset, thread=None))
+
+    def pass_on(self, line: SaidLine) -> None:
+        """Say a line that another process of this run has made, by the same threshold and with the same secrets masked."""
+        if self._may_say():
+            own = line.offset % (1 << 40) >= OWN  # it counted for itself: here is counted for all of the run
+            self._speaker.say(self._head(), line.model_copy(update={"offset": self._own_offset()}) if own else line)
 
     def _may_say(self) -> bool:
         with self._lock:
@@ -49,7 +61,7 @@ class RunLog(RunLogger):
         if last:
             text = f"The log of this task run has reached its limit of {self._most} lines: the rest is not kept"
             line = SaidLine.model_construct(at=datetime.now(UTC), level=Level.WARN, message=text, offset=self._own_offset(), thread=None)
-            self._reporter.say(self._head(), line)
+            self._speaker.say(self._head(), line)
         return False
 
     def _place(self) -> tuple[datetime, int]:

@@ -13,7 +13,8 @@ from orchestrator.model import internal_paths as paths
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
-from orchestrator.runtime.api_client import CHUNK, ApiClient, Query
+from orchestrator.runtime.api_client import CHUNK, ApiClient, Body, Query
+from orchestrator.runtime.interrupt import Interrupt
 from orchestrator.sdk import Files, Keys, Level, Records
 
 
@@ -37,6 +38,9 @@ class Services(Protocol):
 
     def error_logs(self) -> list[dict[str, Json]]:
         """The execution's ERROR lines, oldest first."""
+
+    def interrupt(self) -> None:
+        """Break off every call that is under way; none begins after. From any thread."""
 
 
 ServicesFactory = Callable[[Dispatch], Services]
@@ -69,28 +73,35 @@ class HttpServices:
         found: list[dict[str, Json]] = self._ask.json("GET", self._ask.at(paths.ERROR_LOGS))
         return found
 
+    def interrupt(self) -> None:
+        self._ask.interrupt.set()
+
 
 class Asked:
     """Requests about one execution, with its token."""
 
     def __init__(self, client: ApiClient, dispatch: Dispatch) -> None:
-        self.client, self.token, self._execution_id = client, dispatch.api_token, dispatch.execution_id
+        self._client, self._token, self._execution_id = client, dispatch.api_token, dispatch.execution_id
+        self.interrupt = Interrupt()
 
     def at(self, template: str, **parts: str) -> str:
         return paths.at(template, execution_id=self._execution_id, **parts)
 
+    def ask(self, method: str, path: str, query: Query | None = None, body: Body = None) -> BinaryIO:
+        return self._client.ask(method, path, self._token, query=query, body=body, interrupt=self.interrupt)
+
     def json(self, method: str, path: str, body: Json = None, query: Query | None = None) -> Json:
         content = None if body is None else json.dumps(body).encode()
-        with self.client.ask(method, path, self.token, query=query, body=content) as answer:
+        with self.ask(method, path, query, content) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
     def content(self, path: str, query: Query) -> BinaryIO:
-        return self.client.ask("GET", path, self.token, query=query)
+        return self.ask("GET", path, query)
 
     def copy(self, path: str, query: Mapping[str, str], to: Path) -> None:
         to.parent.mkdir(parents=True, exist_ok=True)
-        self.client.copy(path, self.token, query, to)
+        self._client.copy(path, self._token, query, to, interrupt=self.interrupt)
 
 
 class HttpFiles(Files):
@@ -102,7 +113,7 @@ class HttpFiles(Files):
 
     def put(self, source: Path | BinaryIO, name: str) -> str:
         path = self._ask.at(paths.FILES)
-        with self._ask.client.ask("PUT", path, self._ask.token, query={"name": name, **self._about}, body=source) as answer:
+        with self._ask.ask("PUT", path, {"name": name, **self._about}, source) as answer:
             return str(json.loads(answer.read())["uri"])
 
     def _place(self, uri: str) -> tuple[str, Mapping[str, str]]:
@@ -141,7 +152,7 @@ class HttpFiles(Files):
 
     def put_namespace_file(self, namespace: str, path: str, source: Path) -> None:
         place = self._ask.at(paths.NAMESPACE_FILE, namespace=namespace)
-        self._ask.client.ask("PUT", place, self._ask.token, query={"path": path}, body=source).close()
+        self._ask.ask("PUT", place, {"path": path}, source).close()
 
     def delete_namespace_file(self, namespace: str, path: str) -> bool:
         return bool(self._ask.json("DELETE", self._ask.at(paths.NAMESPACE_FILE, namespace=namespace), query={"path": path})["deleted"])

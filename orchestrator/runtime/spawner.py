@@ -27,29 +27,35 @@ _PIPE_BYTES = 1 << 18  # a burst of output should not wait for its reader
 class Waiting:
     """Answers to one request: started or not, then (of a start) its exit, or gone (of a stop)."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, key: str, then: Callable[[], None] | None = None) -> None:
+        self.key, self._then = key, then
         self.first, self.last = threading.Event(), threading.Event()
         self.answer: dict[str, Any] = {}
         self.code: int | None = None
+        self.signal = 0  # that ended it; 0 for an end of its own
         self.lost = False
 
     def told(self, message: dict[str, Any]) -> bool:
         """Take a message; whether it was the last."""
         if "exit" in message:
-            self.code = int(message["exit"])
+            self.code, self.signal = int(message["exit"]), int(message["signal"])
         else:
             self.answer = message
         self.first.set()
         if "pid" in message:
             return False
-        self.last.set()
+        self._over()
         return True
 
     def lose(self) -> None:
         self.lost = True
         self.first.set()
+        self._over()
+
+    def _over(self) -> None:
         self.last.set()
+        if self._then is not None:
+            self._then()
 
 
 class SpawnedProcess:
@@ -137,15 +143,15 @@ class Line:
             if number is None or not living:
                 self._living.pop(key, None)
 
-    def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> Waiting:
-        """Send a request. Raises Unavailable when the spawner has gone."""
-        waiting, number = Waiting(str(request["key"])), next(self._numbers)
+    def ask(self, request: dict[str, Any], descriptors: Sequence[int] = (), then: Callable[[], None] | None = None) -> Waiting:
+        """Send a request; `then` is called with its last answer. Raises Unavailable when the spawner has gone."""
+        waiting, number = Waiting(str(request["key"]), then), next(self._numbers)
         text = json.dumps({**request, "number": number}).encode()
         with self._lock:
             if self.lost:
                 raise Unavailable("the process that starts commands was killed")
             self._waiting[number] = waiting
-            if descriptors:
+            if request["do"] != "stop":
                 self._living.setdefault(waiting.key, set()).add(number)
         try:
             with self._sending:
@@ -170,6 +176,22 @@ class Line:
         finally:
             os.close(out_end)
             os.close(err_end)
+
+    def launch(self, argv: Sequence[str], cwd: str, env: Mapping[str, str], key: str, ends: tuple[int, int, int]) -> Waiting:
+        """As `start`, with the command's standard output, error and input given."""
+        waiting = self.ask({"do": "start", "argv": list(argv), "cwd": cwd, "env": dict(env), "key": key, "stdin": True}, ends)
+        waiting.first.wait()
+        _check(waiting, argv, cwd)
+        return waiting
+
+    def adopt(self, pid: int, key: str, then: Callable[[], None]) -> Waiting:
+        """Have a child of the spawner that another process of its forked belong to a key; `then` is called when it has ended.
+
+        Raises ProcessLookupError when there is no such child (any more), Unavailable when the spawner has gone."""
+        waiting = self.ask({"do": "adopt", "key": key, "pid": pid}, then=then)
+        waiting.first.wait()
+        _check(waiting, [str(pid)], "")
+        return waiting
 
     def stop(self, key: str, grace: timedelta) -> None:
         """Return once nothing of the key is left; at once when the spawner has gone, which takes its commands with it."""
@@ -207,7 +229,7 @@ class Spawner:
         """
         if not argv or any("\0" in text for text in (*argv, cwd, *env, *env.values())):
             raise ValueError("a command needs a name, and no text of it may hold a NUL")
-        return self._living().start(argv, cwd, env, key)
+        return self.line().start(argv, cwd, env, key)
 
     def stop(self, key: str, grace: timedelta) -> None:
         """End whatever still lives of a key: SIGTERM, after `grace` SIGKILL; returns when it is gone. Repeatable."""
@@ -224,14 +246,15 @@ class Spawner:
     def warm_up(self) -> None:
         """Have a spawner process ready; it first kills what earlier ones left on this machine."""
         with suppress(Unavailable, OSError, subprocess.SubprocessError):
-            self._living()
+            self.line()
 
     @property
     def pid(self) -> int:
         """The spawner process now; it is started when there is none."""
-        return self._living().pid
+        return self.line().pid
 
-    def _living(self) -> Line:
+    def line(self) -> Line:
+        """The spawner process of now; it is started when there is none. Raises Unavailable."""
         with self._lock:
             if self._closed:
                 raise Unavailable("this worker is closing")

@@ -5,7 +5,8 @@ starts: what leaves its parent or its session is still below it. When the socket
 it kills all of that and leaves. A command is marked in its environment with its key and with this process, so that the
 next spawner finds what one that was itself killed left behind.
 
-Both ways: four bytes of length, then JSON. `start` brings the write ends of the command's two pipes with it.
+Both ways: four bytes of length, then JSON. `start` brings the write ends of the command's two pipes with it, and what
+its input is to be where that is not empty.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from contextlib import suppress
 PR_SET_CHILD_SUBREAPER = 36
 RUN, SPAWNER = "ORCHESTRATOR_RUN", "ORCHESTRATOR_SPAWNER"
 COMMAND_OOM_SCORE = b"900"
+DYING = "\0"  # no key
+MEMORY = 20  # the place of the memory's size among the fields of /proc/PID/stat after the name
 TICK = 0.02  # seconds between looks at what is being stopped
 LAST_LOOKS = 500  # ticks spent on killing what is left once the worker has gone
 LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # a kernel may be built without
@@ -142,6 +145,8 @@ class Spawner:
         if request["do"] == "start":
             self.start(request)
             self.flush()
+        elif request["do"] == "adopt":
+            self.adopt(int(str(request["number"])), str(request["key"]), int(str(request["pid"])))
         elif request["do"] == "stop":
             self.stop(str(request["key"]), float(str(request["grace"])), int(str(request["number"])))
         elif request["do"] == "lease":
@@ -153,13 +158,14 @@ class Spawner:
 
     def start(self, request: dict[str, object]) -> None:
         stdout, stderr = self.ends.pop(0), self.ends.pop(0)
+        stdin = self.ends.pop(0) if request.get("stdin") else os.dup(self.nothing)
         number, key, argv, env = int(str(request["number"])), str(request["key"]), request["argv"], request["env"]
         assert isinstance(argv, list)
         assert isinstance(env, dict)
         marked = {**env, RUN: key, SPAWNER: self.mark}
         try:
             # By vfork: nine times faster than a fork of this process, small as it is.
-            child = subprocess.Popen(argv, stdin=self.nothing, stdout=stdout, stderr=stderr, cwd=str(request["cwd"]), env=marked, start_new_session=True)  # noqa: S603
+            child = subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd=str(request["cwd"]), env=marked, start_new_session=True)  # noqa: S603
         except OSError as err:
             self.tell({"number": number, "errno": err.errno or errno.EIO, "where": "cwd" if err.filename == request["cwd"] else "exec"})
         except Exception:  # text that no program can be given
@@ -170,8 +176,16 @@ class Spawner:
             self.commands[child.pid] = Command(number, key, child.pid)
             self.tell({"number": number, "pid": child.pid})
         finally:
-            os.close(stdout)
-            os.close(stderr)
+            for end in (stdin, stdout, stderr):
+                os.close(end)
+
+    def adopt(self, number: int, key: str, pid: int) -> None:
+        """Take a process that has become a child of this one as a command, as if it had been started here."""
+        if pid in children(os.getpid()) and pid not in self.commands:
+            self.commands[pid] = Command(number, key, pid)
+            self.tell({"number": number, "pid": pid})
+        else:
+            self.tell({"number": number, "errno": errno.ESRCH, "where": "exec"})
 
     # --- ending
 
@@ -195,7 +209,7 @@ class Spawner:
                 clean = command.key not in living and "" not in living
                 if clean:
                     del self.commands[command.pid]
-                self.tell({"number": command.number, "exit": code if code >= 0 else 128 - code, "clean": clean})
+                self.tell({"number": command.number, "exit": code if code >= 0 else 128 - code, "signal": max(0, -code), "clean": clean})
 
     def stop(self, key: str, grace: float, number: int) -> None:
         deadline = time.monotonic() + grace
@@ -207,13 +221,15 @@ class Spawner:
         if not self.stopping:
             return
         owned = self.owned()
+        dying = owned.pop(DYING, None) is not None
         strangers = owned.pop("", [])
         for key, one in list(self.stopping.items()):
             left = owned.get(key, [])
             if owned.keys() <= {key}:
                 left = left + strangers  # what hid its mark and its session can only be of the one key that is left
             if not left:
-                self.gone(key, one)
+                if not dying:
+                    self.gone(key, one)
             elif time.monotonic() >= one.deadline:
                 send(left, signal.SIGKILL)
             elif not one.asked:
@@ -229,10 +245,12 @@ class Spawner:
             del self.commands[pid]
 
     def owned(self) -> dict[str, list[int]]:
-        """Every process below this one, by the key it belongs to ("" when it can no longer be told)."""
+        """Every process below this one, by the key it belongs to: "" when it can no longer be told, DYING for a child that has ended
+        and is not waited for yet; what it leaves behind comes after it in the next list."""
         owned: dict[str, list[int]] = {}
         for child in children(os.getpid()):
-            owned.setdefault(self.key_of(child), []).extend(below(child))
+            key, found = self.key_of(child), below(child)
+            owned.setdefault(DYING if has_ended(child) else key, []).extend(found)
         return owned
 
     def key_of(self, child: int) -> str:
@@ -248,10 +266,9 @@ class Spawner:
     def end_all(self) -> None:
         """The worker has gone: nothing of it stays."""
         for _ in range(LAST_LOOKS):
-            left = below(os.getpid())[1:]
-            if not left:
+            if not children(os.getpid()):
                 return
-            send(left, signal.SIGKILL)
+            send(below(os.getpid())[1:], signal.SIGKILL)
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
@@ -284,18 +301,20 @@ def children(pid: int) -> list[int]:
 
 
 def below(pid: int) -> list[int]:
-    """A process and all its descendants, parents first; zombies that nobody has waited for count not."""
+    """A process and all its descendants, parents first; those that have ended and nobody has waited for count not."""
     found, waiting = list[int](), [pid]
     while waiting:
         one = waiting.pop()
         waiting += children(one)
-        if not is_zombie(one):
+        if not has_ended(one):
             found.append(one)
     return found
 
 
-def is_zombie(pid: int) -> bool:
-    return stat(pid)[:1] in ([b"Z"], [b"X"], [])
+def has_ended(pid: int) -> bool:
+    """Whether a process runs no more: it is a zombie, or on its way to one and has given up its memory, and its mark with it."""
+    fields = stat(pid)
+    return len(fields) <= MEMORY or fields[0] in (b"Z", b"X") or fields[MEMORY] == b"0"
 
 
 def started(pid: int) -> int:

@@ -39,7 +39,7 @@ class Supervisor(Worker):
         removed = list(self._node.remove_working_dirs(unless=live_keys.__contains__))
         for runner in _reapers():
             try:
-                removed += runner.reap(self._place.installation, live_keys.__contains__)  # type: ignore[attr-defined]
+                removed += runner.reap(self._place.means.installation, live_keys.__contains__)  # type: ignore[attr-defined]
             except OrchestratorError:
                 continue
         return removed

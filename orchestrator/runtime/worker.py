@@ -20,6 +20,7 @@ from orchestrator.runtime.attempt import Attempt, Place
 from orchestrator.runtime.built_plugins import BuiltTasks
 from orchestrator.runtime.crew import Crew
 from orchestrator.runtime.engines import docker_answers
+from orchestrator.runtime.isolation import Isolation, Recipe
 from orchestrator.runtime.node import Node, keep_from_oom_killer
 from orchestrator.runtime.presence import LEASE
 from orchestrator.runtime.reporter import Reporter, Send
@@ -27,6 +28,7 @@ from orchestrator.runtime.run_log import MOST_LINES
 from orchestrator.runtime.runner_choice import Rule
 from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.spawner import Spawner
+from orchestrator.runtime.task_work import Means
 
 MOST_REMEMBERED = 10_000  # stops of runs that have not come (yet)
 MOST_TIDYING = 32  # ended runs whose leavings are removed at once
@@ -38,6 +40,7 @@ class Worker:
 
     `send` delivers a JSON array of reports and returns once they are saved; `services` gives a run its way to the API;
     `base` is a folder of this machine that no other living worker uses: what an earlier one left in it is removed.
+    `isolated_by` tells child processes where their means come from; without it isolated types run in threads too.
     """
 
     def __init__(
@@ -55,22 +58,20 @@ class Worker:
         log_limit: int = MOST_LINES,
         tasks: BuiltTasks | None = None,
         engine_answers: Callable[[], bool] = docker_answers,
+        isolated_by: Recipe | None = None,
     ) -> None:
         keep_from_oom_killer()
         self.name, self.group, self.slots = name, group, slots
         self._reporter, self._spawner = Reporter(send), Spawner()
         self._node = Node(base, frozenset(docker_allow))
+        self._isolation = Isolation(self._spawner, isolated_by, environment=lambda: self._node.isolated_environment, folder=base) if isolated_by else None
         self._tidying = Crew(MOST_TIDYING, "tidy")
         self._place = Place(
             name=name,
-            installation=installation,
             reporter=self._reporter,
-            services=services,
             spawner=self._spawner,
-            node=self._node,
-            tasks=tasks or BuiltTasks(),
-            default_runner=default_runner,
-            engine_answers=engine_answers,
+            means=Means(installation, services, self._node, tasks or BuiltTasks(), default_runner, engine_answers),
+            isolation=self._isolation,
             log_limit=log_limit,
             apart=self._tidying.do,
         )
@@ -149,7 +150,7 @@ class Worker:
         for thread in stopping:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._reporter.close(LAST_WORDS)
-        self._spawner.close()
+        self._spawner.close()  # the children of isolated runs are below it
         self._crew.close()
         self._tidying.close()
         self._node.remove_working_dirs()
@@ -211,7 +212,7 @@ class Worker:
 
     def _ended(self, attempt: Attempt) -> None:
         """Its thread is free."""
-        if attempt.abandoned:
+        if attempt.overstays:
             self._crew.returned()
 
     def _saved(self, attempt: Attempt) -> None:
@@ -239,7 +240,7 @@ class Worker:
 
     def _stop_attempt(self, attempt: Attempt, cause: Cause) -> None:
         attempt.stop(cause)
-        if attempt.abandoned:
+        if attempt.overstays:
             self._crew.replace_one()
 
     def _answer(self, task_run_id: str, execution_id: str, lease: int, cause: Cause) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import registry
 from orchestrator import settings as configuration
 
 if TYPE_CHECKING:
+    from orchestrator.runtime.services import ServicesFactory
     from orchestrator.runtime.supervisor import Supervisor
+    from orchestrator.runtime.task_work import Means
     from orchestrator.runtime.worker import Worker
 
 
@@ -28,21 +31,44 @@ def supervisor_of(config: dict[str, Any], send: Callable[[str], None]) -> Superv
     return Supervisor(**_common({**config, "kind": "supervisor"}, send))
 
 
-def _common(config: dict[str, Any], send: Callable[[str], None]) -> dict[str, Any]:
+def means_of(config: dict[str, Any]) -> Means:
+    """What a child process of that worker does its work with."""
+    from orchestrator.runtime.built_plugins import BuiltTasks
+    from orchestrator.runtime.engines import docker_answers
+    from orchestrator.runtime.node import Node
+    from orchestrator.runtime.task_work import Means
+
+    for kind in registry.KINDS:
+        registry.types(kind)  # read once for all that is forked from here
+    node = Node(Path(config["base"]), frozenset(config["docker_allow"]))
+    tasks = BuiltTasks()
+    return Means(config["installation"], _services(config["server"]), node, tasks, config["default_runner"], docker_answers)
+
+
+def _services(server: str) -> ServicesFactory:
     from orchestrator.runtime.api_client import ApiClient
     from orchestrator.runtime.services import HttpServices
 
-    client = ApiClient(configuration.worker_server() or config["server"])
+    client = ApiClient(server)
+    return lambda dispatch: HttpServices(client, dispatch)
+
+
+def _common(config: dict[str, Any], send: Callable[[str], None]) -> dict[str, Any]:
+    from orchestrator.runtime.isolation import Recipe
+
     folder = configuration.worker_folder() or Path(tempfile.gettempdir()) / f"orchestrator-{config['installation']}" / config["node_id"][:8]
+    shared = {name: config[name] for name in ("installation", "default_runner")}
+    server, base = configuration.worker_server() or config["server"], folder / config["kind"]
+    given = {**shared, "server": server, "base": str(base), "docker_allow": list(config["docker_allow"])}
     return {
+        **shared,
         "name": config["name"],
         "group": config["group"],
         "slots": config["slots"],
-        "installation": config["installation"],
-        "default_runner": config["default_runner"],
         "docker_allow": tuple(config["docker_allow"]),
         "log_limit": config["log_limit"],
-        "services": lambda dispatch: HttpServices(client, dispatch),
-        "base": folder / config["kind"],
+        "services": _services(server),
+        "base": base,
         "send": send,
+        "isolated_by": Recipe("orchestrator.runtime.worker_assembly:means_of", given),
     }

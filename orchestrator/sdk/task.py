@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
@@ -40,7 +40,16 @@ class AnyTask(PluginModel):
 
 
 class Task(AnyTask, ABC):
-    """A task that does something, on a worker or under a supervisor. Plain blocking Python on a thread of its own."""
+    """A task that does something, on a worker or under a supervisor. Plain blocking Python on a thread of its own.
+
+    A thread cannot be ended from outside: once told to stop (`ctx.on_stop`, `ctx.cancelled()`) `run` must end within a
+    second by itself. What cannot promise that, because a library or a server holds it up, sets `isolated`: each run then
+    has a child process, which is told the same, and killed half a second later with all that came of it. It costs some
+    milliseconds and megabytes more, its context is the same, and what it leaves in memory is gone with it.
+    """
+
+    isolated: ClassVar[bool] = False
+    preloads: ClassVar[tuple[str, ...]] = ()  # modules to load once for all isolated runs of the type: heavy ones, that start no thread when loaded
 
     @abstractmethod
     def run(self, ctx: RunContext) -> Mapping[str, Json]:

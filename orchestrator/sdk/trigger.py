@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -32,7 +33,11 @@ class PollingTrigger(Trigger, ABC):
     """Looks again and again, on the worker group that it names. Plain blocking Python on a thread of its own.
 
     `interval` lies between the end of one look and the next; a look that lasts longer than `timeout` is ended.
+    `isolated` and `preloads` mean what they mean for a Task: each look in a child process, that can be killed.
     """
+
+    isolated: ClassVar[bool] = False
+    preloads: ClassVar[tuple[str, ...]] = ()
 
     interval: str = "PT1M"
     timeout: str | None = None
@@ -45,7 +50,13 @@ class PollingTrigger(Trigger, ABC):
 
 
 class RealtimeTrigger(Trigger, ABC):
-    """Listens for as long as its flow is there, on the worker group that it names."""
+    """Listens for as long as its flow is there, on the worker group that it names.
+
+    `isolated` and `preloads` mean what they mean for a Task: it listens in a child process, that can be killed.
+    """
+
+    isolated: ClassVar[bool] = False
+    preloads: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def listen(self, ctx: RunContext, emit: Callable[[Mapping[str, Json]], None]) -> None:

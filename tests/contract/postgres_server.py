@@ -11,7 +11,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,9 +53,21 @@ def _folder(user: str | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _put(folder: Path, files: Mapping[str, str], user: str | None) -> None:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+        if user is not None:
+            shutil.chown(folder / name, user)
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """The URL of a running server's maintenance database. Skips or fails where there is no PostgreSQL."""
+def server(*, listen: int | None = None, hba: str = "", files: Mapping[str, str] | None = None, options: str = "") -> Iterator[str]:
+    """The URL of a running server's maintenance database. Skips or fails where there is no PostgreSQL.
+
+    `listen` is a port of 127.0.0.1 to listen on too, `hba` what stands first in pg_hba.conf, `files` are put into its
+    folder for its own eyes, `options` are further ones of its command line.
+    """
     bin_ = programs()
     if bin_ is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("PostgreSQL is not installed: apt-get install postgresql")
@@ -63,9 +75,11 @@ def server() -> Iterator[str]:
     with _folder(user) as folder:
         data = folder / "data"
         _run([bin_ / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"], user)
-        options = f"-k {folder} -p {PORT} -c listen_addresses='' -c shared_buffers=32MB -c max_connections=50"
-        _run([bin_ / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-t", "60", "-o", options, "start"], user)
+        _put(data, {**(files or {}), "pg_hba.conf": hba + (data / "pg_hba.conf").read_text()}, user)
+        port, addresses = (PORT, "") if listen is None else (listen, "127.0.0.1")
+        told = f"-k {folder} -p {port} -c listen_addresses='{addresses}' -c shared_buffers=32MB -c max_connections=50 {options}"
+        _run([bin_ / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-t", "60", "-o", told, "start"], user)
         try:
-            yield f"postgresql+psycopg://tester@/postgres?host={folder}&port={PORT}"
+            yield f"postgresql+psycopg://tester@/postgres?host={folder}&port={port}"
         finally:
             _run([bin_ / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], user)

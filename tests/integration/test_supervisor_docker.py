@@ -14,6 +14,7 @@ from threading import Event
 import pytest
 
 from orchestrator.runtime.supervisor import Supervisor
+from tests.unit.runtime.isolated_tasks import TASKS, recipe
 from tests.unit.runtime.worker_house import PATIENCE, House, dispatch
 
 pytestmark = pytest.mark.docker
@@ -25,6 +26,16 @@ INSTALLATION = "supervisor-test"
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path / "base", kind=Supervisor, slots=0, installation=INSTALLATION)
+    yield made
+    made.until_idle()
+    made.worker.close()
+    assert containers() == []
+
+
+@pytest.fixture
+def isolating(tmp_path: Path) -> Iterator[House]:
+    """A worker whose tasks watch their containers from child processes."""
+    made = House(tmp_path / "base", TASKS, installation=INSTALLATION, isolated_by=recipe(tmp_path / "base", installation=INSTALLATION))
     yield made
     made.until_idle()
     made.worker.close()
@@ -54,6 +65,23 @@ def test_a_killed_container_is_gone_when_it_is_told(house: House) -> None:
     house.executor.until(lambda: ("INFO", "begun") in house.executor.lines())
     house.stop()
     assert house.executor.outcome()["state"] == "KILLED"
+    assert containers() == []
+
+
+def test_a_container_watched_from_a_child_process_is_removed_once_its_outcome_is_saved(isolating: House) -> None:
+    isolating.run({**script("echo hello", "exit 4"), "type": "test.Shell"})
+    outcome = isolating.executor.outcome()
+    assert (outcome["state"], outcome["outputs"]["exitCode"]) == ("FAILED", 4)
+    assert isolating.executor.of("job")[0]["handle"]["details"]["lease"] == 1
+    isolating.until_idle()
+    assert containers() == []
+
+
+def test_a_child_process_is_not_killed_before_its_container_is_gone(isolating: House) -> None:
+    isolating.run({**script("echo begun", "trap '' TERM; sleep 300"), "type": "test.Shell"})
+    isolating.executor.until(lambda: ("INFO", "begun") in isolating.executor.lines())
+    isolating.stop()
+    assert isolating.executor.outcome()["state"] == "KILLED"
     assert containers() == []
 
 

@@ -11,8 +11,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from orchestrator.sdk import Dynamic, Json, RunContext, TaskFailed
-from orchestrator_plugins.core.http import SHOWN, Call, headers_of, until_stopped
+from orchestrator_plugins.core.http import SHOWN, Call, headers_of
 from orchestrator_plugins.core.rows import folder_of
+from orchestrator_plugins.core.waiting import until_stopped
 
 if TYPE_CHECKING:
     import httpx
@@ -25,34 +26,35 @@ class Download(Call):
 
     def run(self, ctx: RunContext) -> Mapping[str, Json]:
         with folder_of(ctx) as folder:
-            answer = until_stopped(ctx, lambda: self._fetch(ctx, folder / "body"))
+            answer = until_stopped(ctx, self._fetch(ctx, folder / "body"))
             length = (folder / "body").stat().st_size
             if not length and ctx.render(self.fail_on_empty_response):
                 raise TaskFailed("No response from server")
             uri = ctx.files.put(folder / "body", _name(answer))
         return {"code": answer.status_code, "uri": uri, "length": length, "headers": headers_of(answer)}
 
-    def _fetch(self, ctx: RunContext, to: Path) -> httpx.Response:
+    async def _fetch(self, ctx: RunContext, to: Path) -> httpx.Response:
         import httpx
 
         uri = ctx.render(self.uri)
         try:
-            with httpx.Client(**self.client_options(ctx)) as client, client.stream(ctx.render(self.method).upper(), uri, **self.content(ctx)) as answer:
+            async with (
+                httpx.AsyncClient(**self.client_options(ctx)) as client,
+                client.stream(ctx.render(self.method).upper(), uri, **self.content(ctx)) as answer,
+            ):
                 if not self.allows(ctx, answer.status_code):
-                    raise TaskFailed(_refusal(answer))
+                    raise TaskFailed(await _refusal(answer))
                 with to.open("wb") as out:
-                    for chunk in answer.iter_bytes():
-                        if ctx.cancelled():
-                            raise TaskFailed("stopped")
+                    async for chunk in answer.aiter_bytes():
                         out.write(chunk)
                 return answer
         except (httpx.HTTPError, httpx.InvalidURL) as err:
             raise TaskFailed(f"download of '{uri}' failed: {err or type(err).__name__}") from err
 
 
-def _refusal(answer: httpx.Response) -> str:
+async def _refusal(answer: httpx.Response) -> str:
     body = b""
-    for chunk in answer.iter_bytes():
+    async for chunk in answer.aiter_bytes():
         body += chunk
         if len(body) >= SHOWN:
             break

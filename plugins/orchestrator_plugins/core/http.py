@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from orchestrator.sdk import Duration, Dynamic, Json, PluginModel, RunContext, Task, TaskFailed, Text, text_of
 from orchestrator_plugins.core.forms import encoded_form, multipart_form
+from orchestrator_plugins.core.waiting import until_stopped
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
-T = TypeVar("T")
 SHOWN = 2000  # characters of a body shown in an error
 
 
@@ -84,7 +86,7 @@ class Call(Task):
         return {
             "timeout": httpx.Timeout(read, connect=connect),
             "follow_redirects": bool(ctx.render(options.follow_redirects)),
-            "verify": not insecure,
+            "verify": _trust(insecure=insecure),
             "auth": self._auth(ctx),
             "default_encoding": ctx.render(options.default_charset),
         }
@@ -127,7 +129,7 @@ class Request(Call):
     encrypt_body: Dynamic[bool] = Field(False, description="Give the body back encrypted, as `encryptedBody`.")
 
     def run(self, ctx: RunContext) -> Mapping[str, Json]:
-        answer = until_stopped(ctx, lambda: self._ask(ctx))
+        answer = until_stopped(ctx, self._ask(ctx))
         self._check(ctx, answer)
         body = None if answer.request.method == "HEAD" else answer.text
         outputs: dict[str, Json] = {"code": answer.status_code, "uri": str(answer.url), "headers": headers_of(answer)}
@@ -135,19 +137,27 @@ class Request(Call):
             return {**outputs, "encryptedBody": ctx.seal(body)}
         return {**outputs, "body": body}
 
-    def _ask(self, ctx: RunContext) -> httpx.Response:
+    async def _ask(self, ctx: RunContext) -> httpx.Response:
         import httpx
 
         uri = ctx.render(self.uri)
         try:
-            with httpx.Client(**self.client_options(ctx)) as client:
-                return client.request(ctx.render(self.method).upper(), uri, **self.content(ctx))
+            async with httpx.AsyncClient(**self.client_options(ctx)) as client:
+                return await client.request(ctx.render(self.method).upper(), uri, **self.content(ctx))
         except (httpx.HTTPError, httpx.InvalidURL) as err:
             raise TaskFailed(f"request to '{uri}' failed: {err or type(err).__name__}") from err
 
     def _check(self, ctx: RunContext, answer: httpx.Response) -> None:
         if not self.allows(ctx, answer.status_code):
             raise TaskFailed(f"Failed http request with response code '{answer.status_code}' and body:\n{answer.text[:SHOWN]}")
+
+
+@cache
+def _trust(*, insecure: bool) -> ssl.SSLContext:
+    """Which certificates are good: shared, as reading them all takes longer than a request."""
+    import httpx
+
+    return httpx.create_ssl_context(verify=not insecure)
 
 
 def headers_of(answer: httpx.Response) -> dict[str, list[str]]:
@@ -161,26 +171,3 @@ def headers_of(answer: httpx.Response) -> dict[str, list[str]]:
 def _seconds(ctx: RunContext, *choices: Dynamic[timedelta] | None, default: float) -> float:
     chosen = next((one for one in choices if one is not None), None)
     return default if chosen is None else ctx.render(chosen).total_seconds()
-
-
-def until_stopped(ctx: RunContext, ask: Callable[[], T]) -> T:
-    """Do it on a thread of its own, so that a stop need not wait for a server that does not answer."""
-    over = Event()
-    result: list[T] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            result.append(ask())
-        except BaseException as err:
-            failed.append(err)
-        over.set()
-
-    ctx.on_stop(over.set)
-    Thread(target=work, name="http", daemon=True).start()
-    over.wait()
-    if failed:
-        raise failed[0]
-    if not result:
-        raise TaskFailed("stopped while waiting for the server's answer")
-    return result[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -11,6 +12,8 @@ from orchestrator.sdk import Dynamic, Json, RunContext, Task, TaskFailed, Text
 
 class TemplatedTask(Task):
     """Run the task that a rendered YAML text describes; its outputs are this task's."""
+
+    isolated: ClassVar[bool] = True  # the task that is described may need it
 
     spec: Dynamic[Text] = Field(description="The task, as YAML; its id is not needed.", examples=["type: io.kestra.plugin.core.debug.Return\nformat: hello"])
 

@@ -7,8 +7,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ class Api:
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.breaking = 0  # requests whose connection is broken off
         self.connections = 0
+        self.stops_after: int | None = None  # bytes of an answer that come at all
+        self.stopped = threading.Event()  # it has sent those
+        self.hangs = False  # it then keeps the connection, and else closes it
+        self.go = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -66,7 +71,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(answer[: self.api.stops_after])
+        if self.api.stops_after is not None:
+            self.wfile.flush()
+            self.api.stopped.set()
+            self.close_connection = True
+            if self.api.hangs:
+                self.api.go.wait(20)
 
     do_GET = do_PUT = do_POST = do_DELETE = _any
 
@@ -83,6 +94,7 @@ def api() -> Iterator[Api]:
     thread.start()
     found.url = f"http://127.0.0.1:{server.server_address[1]}"  # type: ignore[attr-defined]
     yield found
+    found.go.set()
     server.shutdown()
     server.server_close()
 
@@ -181,6 +193,59 @@ def test_a_server_that_breaks_off_is_asked_again(api: Api, services: HttpService
     api.breaking = 2
     assert services.files.put(io.BytesIO(BIG), "n") == "u"
     assert api.asked[-1][4] == BIG
+
+
+def test_a_file_that_breaks_off_in_the_middle_is_never_taken_for_whole(api: Api, services: HttpServices, tmp_path: Path) -> None:
+    answer(api, "/files", BIG)
+    api.stops_after = 1000
+    with pytest.raises(Unavailable, match="broke off"):
+        services.files.fetch("kestra:///u", tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+    with services.files.open("kestra:///u") as file:
+        assert file.read(len(BIG)) == BIG[:1000]
+        with pytest.raises(HTTPException):
+            file.read(len(BIG))
+
+
+def interrupted(api: Api, services: HttpServices, act: Callable[[], object]) -> float:
+    """Interrupt what hangs; the seconds until it has ended."""
+    api.stops_after, api.hangs = api.stops_after or 0, True
+    ended: list[BaseException | None] = []
+
+    def attempt() -> None:
+        try:
+            act()
+        except Unavailable as err:
+            ended.append(err)
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    assert api.stopped.wait(20)
+    began = time.monotonic()
+    services.interrupt()
+    thread.join(20)
+    assert "stopped" in str(ended[0])
+    return time.monotonic() - began
+
+
+def test_a_question_without_an_answer_can_be_interrupted(api: Api, services: HttpServices) -> None:
+    answer(api, "/outputs/t", {"x": 1})
+    assert interrupted(api, services, lambda: services.outputs("t")) < 0.5
+    with pytest.raises(Unavailable, match="stopped"):
+        services.outputs("t")
+
+
+def test_a_download_can_be_interrupted_and_leaves_no_half_file(api: Api, services: HttpServices, tmp_path: Path) -> None:
+    answer(api, "/files", BIG)
+    api.stops_after = 1000
+    assert interrupted(api, services, lambda: services.files.fetch("kestra:///u", tmp_path / "file")) < 0.5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_waiting_for_a_server_that_is_away_can_be_interrupted(api: Api, services: HttpServices) -> None:
+    api.breaking = 1000
+    api.stopped.set()  # it never even comes so far
+    assert interrupted(api, services, lambda: services.outputs("t")) < 0.5
 
 
 def test_a_server_that_is_overloaded_is_asked_again(api: Api, services: HttpServices) -> None:

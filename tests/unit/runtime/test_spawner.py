@@ -225,3 +225,27 @@ def test_the_spawner_is_small_and_leaves_with_its_worker() -> None:
     assert int(resident.split()[1]) < 20_000  # KiB
     spawner.close()
     assert gone_within([pid], 5.0)
+
+
+BREEDS = """
+import os, sys, time
+for _ in range(4):  # each ends at once and leaves a child of its own, that nobody waits for
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            with open(sys.argv[1], "a") as file:
+                file.write(f"{os.getpid()}\\n")
+            os.closerange(1, 3)
+            time.sleep(60)
+        os._exit(0)
+"""
+
+
+def test_what_dying_processes_leave_behind_is_gone_too_when_a_stop_returns(spawner: Spawner, tmp_path: Path) -> None:
+    other = start(spawner, "sleep", "300", key="other")
+    for number in range(60):
+        pids, key = tmp_path / f"pids{number}", f"k{number}"
+        start(spawner, sys.executable, "-S", "-c", BREEDS, str(pids), key=key).wait()
+        spawner.stop(key, NOW)
+        assert not [pid for pid in (pids.read_text().split() if pids.exists() else ()) if alive(int(pid))]
+    other.stop(NOW)

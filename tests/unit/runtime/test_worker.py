@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -223,17 +224,31 @@ def test_a_stop_for_a_timeout_fails_the_run_with_that_cause(house: House) -> Non
     assert (outcome["state"], outcome["cause"]) == ("FAILED", "TIMEOUT")
 
 
-def test_a_run_that_does_not_listen_is_given_up_and_its_slot_is_made_good(house: House) -> None:
+def test_a_run_that_does_not_listen_is_killed_only_once_it_has_ended_and_its_slot_is_made_good(house: House) -> None:
     for number in range(2):
         house.run({"type": "test.Deaf"}, f"deaf{number}")
     begun(2)
     for number in range(2):
         house.stop(f"deaf{number}")
-    assert house.executor.outcome("deaf0")["state"] == house.executor.outcome("deaf1")["state"] == "KILLED"
+    for number in range(2):
+        ((level, message),) = house.executor.until(partial(house.executor.lines, f"deaf{number}"))
+        assert (level, "goes on" in message) == ("WARN", True)
     house.run({"type": LOG, "message": "still here"}, "next")
     assert house.executor.outcome("next")["state"] == "SUCCESS"
+    assert (house.executor.of("outcome", "deaf0"), ("deaf0", 1) in house.held()) == ([], True)
     Held.go.set()
-    assert [one["state"] for one in house.executor.of("outcome", "deaf0")] == ["KILLED"]
+    for number in range(2):
+        house.executor.outcome(f"deaf{number}")
+        assert [one["state"] for one in house.executor.of("outcome", f"deaf{number}")] == ["KILLED"]
+
+
+def test_a_run_that_does_not_listen_to_its_timeout_fails_once_it_has_ended(house: House) -> None:
+    house.run({"type": "test.Deaf"}, timeout=0.05)
+    begun()
+    house.executor.until(lambda: any("goes on" in message for _, message in house.executor.lines()))
+    assert house.executor.of("outcome") == []
+    Held.go.set()
+    assert house.executor.outcome()["cause"] == "TIMEOUT"
 
 
 def test_a_stopped_run_that_waits_for_a_slot_never_begins(house: House) -> None:
