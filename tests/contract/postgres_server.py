@@ -41,6 +41,11 @@ def _run(command: Sequence[str | Path], user: str | None) -> None:
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
 
+def _as_user(command: Sequence[str | Path], user: str | None, after: int) -> list[str | Path]:
+    """A command whose words from `after` on are run as that user; what stands before may need to be root."""
+    return [*command[:after], *(("setpriv", "--reuid", user, "--regid", user, "--clear-groups") if user is not None else ()), *command[after:]]
+
+
 @contextmanager
 def _folder(user: str | None) -> Iterator[Path]:
     """Short, for a socket's path is at most 107 bytes, and readable for the server's user."""
@@ -62,11 +67,12 @@ def _put(folder: Path, files: Mapping[str, str], user: str | None) -> None:
 
 
 @contextmanager
-def server(*, listen: int | None = None, hba: str = "", files: Mapping[str, str] | None = None, options: str = "") -> Iterator[str]:
+def server(*, listen: int | None = None, hba: str = "", files: Mapping[str, str] | None = None, options: str = "", wrap: Sequence[str] = ()) -> Iterator[str]:
     """The URL of a running server's maintenance database. Skips or fails where there is no PostgreSQL.
 
     `listen` is a port of 127.0.0.1 to listen on too, `hba` what stands first in pg_hba.conf, `files` are put into its
-    folder for its own eyes, `options` are further ones of its command line.
+    folder for its own eyes, `options` are further ones of its command line, `wrap` is put before the command: a network
+    of its own, in which the port is then.
     """
     bin_ = programs()
     if bin_ is None:
@@ -78,8 +84,9 @@ def server(*, listen: int | None = None, hba: str = "", files: Mapping[str, str]
         _put(data, {**(files or {}), "pg_hba.conf": hba + (data / "pg_hba.conf").read_text()}, user)
         port, addresses = (PORT, "") if listen is None else (listen, "127.0.0.1")
         told = f"-k {folder} -p {port} -c listen_addresses='{addresses}' -c shared_buffers=32MB -c max_connections=50 {options}"
-        _run([bin_ / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-t", "60", "-o", told, "start"], user)
+        ctl = _as_user([*wrap, bin_ / "pg_ctl", "-D", data], user, len(wrap))
+        _run([*ctl, "-l", folder / "log", "-w", "-t", "60", "-o", told, "start"], None)
         try:
             yield f"postgresql+psycopg://tester@/postgres?host={folder}&port={port}"
         finally:
-            _run([bin_ / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], user)
+            _run([*ctl, "-m", "immediate", "-w", "stop"], None)

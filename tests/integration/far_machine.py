@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,11 @@ class FarMachine:
     def remove(self) -> None:
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
         subprocess.run(["ip", "link", "del", self._cable], check=False, capture_output=True)
+
+
+def able() -> bool:
+    """Whether networks can be made here."""
+    return os.geteuid() == 0 and shutil.which("ip") is not None
 
 
 @contextmanager

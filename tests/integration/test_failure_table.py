@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import missing
 from tests.integration.failure_table import SCENARIOS, Scene, scenes
+from tests.integration.far_machine import able
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -22,7 +21,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_is_outlasted_within_its_bound(scene: Scene, name: str) -> None:
-    if "cut off" in name and (os.geteuid() != 0 or shutil.which("ip") is None):
+    if "cut off" in name and not able():
         missing("root and iproute2, for a network that can be cut")
     seconds, bound = scene.bring_about(name), SCENARIOS[name][1]
     print(f"{name}: {seconds:.1f} s")
