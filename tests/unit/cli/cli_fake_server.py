@@ -70,6 +70,7 @@ class FakeServer:
         self.started: list[tuple[dict[str, list[str]], bytes]] = []
         self.asked: list[str] = []
         self.workers: list[Json] = []
+        self.explanations: list[Json] = []
         self.groups: list[Json] = []
         self.violations: list[Json] = [{"index": 0, "diagnostics": []}]  # the answer to every validation
         self.plan: Json = {}
@@ -200,6 +201,11 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             found = fake.executions.get(identity)
             self._answer(200, found) if found else self._answer(404, {"message": "Not Found"})
 
+        def explain(self, identity: str) -> None:
+            task = dict(self.query).get("task")
+            told = [one for one in fake.explanations if task in (None, one["taskId"])]
+            self._answer(200, {"executionId": identity, "state": "RUNNING", "explanations": told})
+
         def kill(self, identity: str) -> None:
             if fake.kills_refused:
                 fake.kills_refused -= 1
@@ -224,6 +230,7 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
         ("GET", f"{api}/flows/([^/]+)/([^/]+)", Handler.flow),
         ("GET", f"{api}/executions/search", Handler.find),
         ("GET", f"{api}/executions/([^/]+)/follow", Handler.follow),
+        ("GET", f"{api}/executions/([^/]+)/explain", Handler.explain),
         ("DELETE", f"{api}/executions/([^/]+)/kill", Handler.kill),
         ("GET", f"{api}/executions/([^/]+)", Handler.one),
         ("POST", f"{api}/executions/([^/]+)/([^/]+)", Handler.start),

@@ -183,6 +183,22 @@ def test_explain_offers_the_nearest_code(orchestrator: Command) -> None:
     assert (said.code, "did you mean `wrong-type`?" in said.err) == (2, True)
 
 
+def test_explain_tells_why_an_execution_does_not_run_and_what_to_do(orchestrator: Command, server: FakeServer) -> None:
+    server.executions["abc123"] = execution("RUNNING", task_run("train", "CREATED"))
+    waits = {"taskId": "train", "state": "CREATED", "reason": "NO_LIVE_WORKER", "message": "No worker is up in worker group 'gpu'", "fix": "start one"}
+    passed = {"place": "worker group 'big'", "reason": "AT_CAPACITY", "detail": "all 4 slots are in use", "waited": "PT5S"}
+    other = {"taskId": "other", "state": "RETRYING", "reason": "WAITING_RETRY", "message": "later", "fix": "wait", "value": "x"}
+    server.explanations = [{**waits, "since": "2026-01-31T10:00:00Z", "evidence": {"passedOver": [passed]}}, other]
+    said = orchestrator("explain", "abc").out
+    for part in ("train", "NO_LIVE_WORKER", "No worker is up", "passed over worker group 'big': AT_CAPACITY, all 4 slots", "fix: start one", "other [x]"):
+        assert part in said
+    assert "other" not in orchestrator("explain", "abc123.train").out
+    assert json.loads(orchestrator("explain", "abc123", "--json").out)["explanations"][0]["reason"] == "NO_LIVE_WORKER"
+    server.explanations = []
+    assert "nothing of it waits" in orchestrator("explain", "abc123").out
+    assert orchestrator("explain", "nobody").code == 2
+
+
 def test_the_schema_names_the_installed_types(orchestrator: Command) -> None:
     said = orchestrator("schema")
     assert "io.kestra.plugin.core.log.Log" in json.dumps(json.loads(said.out))
