@@ -6,7 +6,7 @@ Slots are counted from the runs that are out, never kept as a number of their ow
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -186,6 +186,10 @@ class Places:
     def group_of(self, worker: str) -> str:
         """The group of a live worker."""
         return self._workers[worker].info.group
+
+    def held_at(self, places: Collection[str]) -> int:
+        """How many runs are out at these places."""
+        return sum(out.place in places for out in self._out.values())
 
     def holds(self, task_run_id: str) -> bool:
         """Whether a run waits or is out."""

@@ -216,6 +216,18 @@ class RayCluster:
             self._leaving.add(task := asyncio.create_task(_heard_or_killed(handle, told)))
             task.add_done_callback(self._leaving.discard)
 
+    def places_with(self, worker: str) -> Sequence[str]:
+        here = PlaceName.parse(worker)
+        return [name for name in self._handles if here is not None and (place := PlaceName.parse(name)) is not None and place.node == here.node]
+
+    def drain(self, worker: str) -> None:
+        for name in self.places_with(worker):
+            self._handles[name].drain.remote()
+
+    def hand_back(self, worker: str) -> None:
+        for name in self.places_with(worker):
+            self._handles[name].hand_back.remote()
+
     def _is_gone(self, place: str) -> bool:
         """Whether a place that we do not know has surely stopped: its node is there without it, or was ended with our own head."""
         name = PlaceName.parse(place)
