@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from orchestrator.model.values import Frozen, Json
+from orchestrator.model.flow import PlacementStep, WorkerGroupRef, WorkerSelector
+from orchestrator.model.values import Frozen, Json, parse_duration
 from orchestrator.model.worker_group import Reserved, WorkerGroup
 from orchestrator.server.problems import BadArgument
 
@@ -66,8 +67,36 @@ def namespace_defaults(body: Mapping[str, Json]) -> dict[str, Json]:
     places = [name for name in _PLACES if name in found]
     if len(places) > 1:
         raise BadArgument(f"a namespace says in one way where work goes: either {' or '.join(f'`{name}`' for name in places)}")
+    for name in places:
+        _check_place(name, found[name])
     _check_plugin_defaults(found.get("pluginDefaults") or [])
     return found
+
+
+def _check_place(name: str, value: Json) -> None:
+    """Raises BadArgument for a place that no task could have either."""
+    if name == "placement":
+        if not isinstance(value, list):
+            raise BadArgument("`placement` is a list of steps")
+        for at, step in enumerate(value):
+            _check_part(PlacementStep, f"placement.{at}", step)
+        return
+    _check_part(WorkerGroupRef if name == "workerGroup" else WorkerSelector, name, value)
+
+
+def _check_part(kind: type[Frozen], where: str, value: Json) -> None:
+    if not isinstance(value, Mapping):
+        raise BadArgument(f"`{where}` is a map")
+    refuse_unknown(value, {field.alias or name for name, field in kind.model_fields.items()}, f"`{where}`")
+    try:
+        kind.model_validate(value)
+        if isinstance(value.get("wait"), str) and "{{" not in value["wait"]:
+            parse_duration(value["wait"])
+    except ValidationError as err:
+        first = err.errors(include_url=False)[0]
+        raise BadArgument(_told({**first, "loc": (where, *(part for part in first["loc"] if part not in ("str", "Tags")))})) from err
+    except ValueError as err:
+        raise BadArgument(f"`{where}.wait` {err}") from err
 
 
 def _check_plugin_defaults(entries: Json) -> None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from orchestrator.model.access_token import MINTED, Role
 from orchestrator.server import answers, documents, minting
 from orchestrator.server.bodies import json_object
-from orchestrator.server.fleet import key_of
+from orchestrator.server.fleet import declarations, key_of
 from orchestrator.server.parts import parts_of
 from orchestrator.server.problems import BadArgument
 
@@ -23,16 +23,15 @@ async def tokens(request: Request) -> Response:
 @router.post("", response_model=None)
 async def mint(request: Request) -> Response:
     """Make one. Its text is in this answer and nowhere else."""
-    body = await json_object(request)
+    parts, body = parts_of(request), await json_object(request)
     documents.refuse_unknown(body, TOKEN, "a token")
-    try:
-        role = Role(str(body.get("role")))
-    except ValueError:
-        raise BadArgument(f"`role` is one of {', '.join(MINTED)}") from None
+    if body.get("role") not in MINTED:
+        raise BadArgument(f"`role` is one of {', '.join(MINTED)}")
     group = body.get("group")
     if group is not None and not isinstance(group, str):
         raise BadArgument("`group` is a worker group's key")
-    text, token = await minting.mint(parts_of(request), role, body, group=key_of(group, ()) if group is not None else None)
+    key = key_of(group, declarations(await parts.executor.fleet())) if group is not None else None
+    text, token = await minting.mint(parts, Role(body["role"]), body, group=key)
     return answers.made({"token": text, "details": minting.shown(token)})
 
 

@@ -30,7 +30,7 @@ class Site:
     """An application over a stand-in, and a way to reach it."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.executor = StandIn()
+        self.executor = StandIn(Settings(**settings))
         self.blobs = Blobs(folder)
         self.tokens = RunTokens(b"k" * 32)
         self.app = create_app(
@@ -40,6 +40,7 @@ class Site:
             blobs=self.blobs,
             run_tokens=self.tokens,
             join_info=lambda: {
+                "session": "s1",
                 "address": "127.0.0.1:6379",
                 "ray_token": "rt",
                 "installation": "i",
