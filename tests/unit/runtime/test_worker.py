@@ -337,8 +337,8 @@ def test_a_worker_that_drains_lets_what_runs_go_on_and_hands_back_what_comes(hou
 
 
 def test_a_worker_that_hands_back_stops_all_that_runs_and_takes_nothing_more(house: House) -> None:
-    house.run({"type": "test.Held"}, "r1")
-    house.run({"type": "test.Held"}, "r2")
+    house.run({"type": "test.Deaf"}, "r1")
+    house.run({"type": "test.Deaf"}, "r2")
     begun(2)
     house.worker.hand_back()
     house.worker.hand_back()
