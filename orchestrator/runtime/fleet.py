@@ -51,7 +51,9 @@ class Fleet:
                 self._tokens.join(turn, request.token, request.group)
             groups = self._executor.groups
             if not groups.knows(request.group) and not request.create:
-                raise NotFound(f"{groups.unknown(request.group)}; declare it with `orchestrator worker-group create {request.group}`, or join with --create")
+                told = str(groups.unknown(request.group))
+                way = f"Declare it with `orchestrator worker-group create {request.group}`, or join with --create"
+                raise NotFound(f"{told} {way}" if told.endswith("?") else f"{told}. {way}")
             if request.create and request.group and request.group not in groups.declared:
                 groups.declare(turn, groups.group(request.group))
 

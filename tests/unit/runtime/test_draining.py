@@ -23,6 +23,11 @@ tasks:
 """
 
 
+def flow(folder: Path, name: str) -> str:
+    folder.mkdir(exist_ok=True)
+    return FLOW.format(id=name, folder=folder)
+
+
 def at_work(execution: Any) -> bool:
     return bool(execution["taskRunList"]) and execution["taskRunList"][0]["state"]["current"] == "RUNNING"
 
@@ -37,8 +42,7 @@ def state_of(own: House, worker: str) -> WorkerState | None:
 
 async def begun(own: House, folder: Path, name: str) -> Any:
     """An execution whose one task is at work and waits for `go`."""
-    folder.mkdir(exist_ok=True)
-    execution = await own.run(FLOW.format(id=name, folder=folder), wait=False)
+    execution = await own.run(flow(folder, name), wait=False)
     return await own.until(execution["id"], at_work)
 
 
@@ -50,12 +54,6 @@ async def shown(own: House, worker: str) -> Any:
     return await own.call("worker", worker=worker)
 
 
-async def until_over(own: House, worker: str) -> None:
-    async with asyncio.timeout(10):
-        while not (await shown(own, worker))["drain"]["over"]:
-            await asyncio.sleep(0.02)
-
-
 def test_what_ends_within_the_grace_ends_there_and_nothing_new_comes(tmp_path: Path) -> None:
     async def check() -> None:
         async with house(tmp_path, groups=("gpu",)) as own:
@@ -64,16 +62,15 @@ def test_what_ends_within_the_grace_ends_there_and_nothing_new_comes(tmp_path: P
             other = own.cluster.join("gpu", slots=1)
             told = await own.call("drain", worker=worker, grace="PT1M")
             assert (told["worker"]["state"], told["drain"]["over"]) == ("draining", False)
-            (tmp_path / "b").mkdir()
             second = await begun(own, tmp_path / "b", "second")
             assert worker_of(second) == other
-            third = await own.run(FLOW.format(id="third", folder=tmp_path / "b"), wait=False)
+            third = await own.run(flow(tmp_path / "b", "third"), wait=False)
             await own.until(third["id"], lambda found: bool(found["taskRunList"]))
             assert own.parts.executor.places.queued() == {"gpu": 1}, "it waits, though the drained worker has seven free slots"
             (tmp_path / "a" / "go").touch()
             done = await ended(own, first)
             assert (done["state"]["current"], worker_of(done), done["taskRunList"][0]["lease"]) == ("SUCCESS", worker, 1)
-            await until_over(own, worker)
+            assert (await shown(own, worker))["drain"]["over"]
             (tmp_path / "b" / "go").touch()
             assert {worker_of(await ended(own, one)) for one in (second, third)} == {other}
             assert state_of(own, worker) is WorkerState.DRAINING
@@ -90,7 +87,7 @@ def test_what_outlasts_the_grace_is_handed_back_and_ends_elsewhere_once_more(tmp
             await own.call("drain", worker=worker, grace="PT0.2S")
             moved = await own.until(execution["id"], lambda found: at_work(found) and worker_of(found) == other)
             assert (moved["taskRunList"][0]["lease"], moved["taskRunList"][0]["generation"]) == (2, 0)
-            await until_over(own, worker)
+            assert (await shown(own, worker))["drain"]["over"]
             (folder / "go").touch()
             done = await ended(own, execution)
             assert (done["state"]["current"], len(done["taskRunList"][0]["attempts"])) == ("SUCCESS", 1)
@@ -109,7 +106,7 @@ def test_a_drain_goes_on_when_the_executor_comes_back(tmp_path: Path) -> None:
         async with house(tmp_path, groups=("gpu",)) as again:
             assert state_of(again, name) is WorkerState.DRAINING, "before anything was placed"
             assert (await shown(again, name))["drain"]["deadline"] == deadline
-            waiting = await again.run(FLOW.format(id="x", folder=tmp_path), wait=False)
+            waiting = await again.run(flow(tmp_path, "x"), wait=False)
             await again.until(waiting["id"], lambda found: bool(found["taskRunList"]))
             assert again.parts.executor.places.queued() == {"gpu": 1}
             other = again.cluster.join("gpu")

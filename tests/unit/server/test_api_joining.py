@@ -60,7 +60,7 @@ async def test_an_unknown_group_is_joined_only_while_none_is_declared(guarded: S
         unknown = await api.post(JOIN, json=asked(group="gpuu"))
         assert unknown.status_code == 404
         assert unknown.json()["message"] == (
-            "Not Found: worker group 'gpuu' is not declared; did you mean 'gpu'?; declare it with `orchestrator worker-group create gpuu`, or join with --create"
+            "Not Found: worker group 'gpuu' is not declared; did you mean 'gpu'? Declare it with `orchestrator worker-group create gpuu`, or join with --create"
         )
         assert (await api.post(JOIN, json=asked(group="gpu"))).status_code == 200
         assert (await api.post(JOIN, json=asked(group=""))).status_code == 200

@@ -84,7 +84,7 @@ def test_a_view_token_may_look_at_all_but_what_is_hidden_and_change_nothing() ->
     everything = list(routes())
     looks = {f"{method} {path}" for method, path in everything if method == "GET"}
     allowed = {f"{method} {path}" for method, path in everything if may(Role.VIEW, method, filled(path))}
-    assert HIDDEN <= looks
+    assert looks >= HIDDEN
     assert {path for path in looks - allowed if "/internal/" not in path} == HIDDEN
     assert {path for path in allowed if not path.startswith("GET ")} == set()
 
