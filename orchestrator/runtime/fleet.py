@@ -26,16 +26,22 @@ class Fleet:
 
     async def fleet(self, text: str) -> str:
         """{"cluster": as that request answers, "declared": [WorkerGroup], "lost", "drains", "since": as the roster shows}."""
+        self._look()
         declared = [group.model_dump(mode="json", by_alias=True, exclude_none=True) for group in self._executor.groups.declared.values()]
         return json.dumps({"cluster": json.loads(await self._overview.cluster("{}")), "declared": declared, **self._executor.roster.shown()})
 
     async def worker(self, text: str) -> str:
         request = asked.WorkerNamed.model_validate_json(text)
+        self._look()
         return self._shown(self._executor.roster.one(request.worker, lost=True))
 
     async def joined(self, text: str) -> str:
         request = asked.JoinedNode.model_validate_json(text)
         return self._shown(self._executor.roster.of_mark(request.mark))
+
+    def _look(self) -> None:
+        """A worker that went since the last look at the cluster is lost, not unknown."""
+        self._executor.roster.look(self._executor.clock())
 
     def _shown(self, worker: WorkerInfo | None) -> str:
         told: Json = worker.model_dump(mode="json", by_alias=True, exclude_none=True) if worker is not None else None

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from orchestrator.errors import Refused, Unavailable
+from orchestrator.model.worker import WorkerState
 from orchestrator.runtime import ray_processes
 from orchestrator.runtime.join_client import JoinClient
 from orchestrator.runtime.ray_processes import Node
@@ -58,8 +59,8 @@ class Stay:
     def _await_seen(self) -> None:
         begun = time.monotonic()
         while not self._stopping.is_set():
-            fares = self._fares()
-            if fares is not None and fares.get("worker"):
+            worker = (self._fares() or {}).get("worker")
+            if worker is not None and worker.get("state") != WorkerState.STARTING:
                 self._say(f"Joined {time.monotonic() - begun:.1f} s after its Ray node was up. Work for this group starts here now; stop with Ctrl-C")
                 return
             if time.monotonic() - begun > SEEN_LIMIT:
