@@ -10,6 +10,7 @@ import typer
 
 from orchestrator.cli.durations import duration
 from orchestrator.cli.options import HELP, Examples, Server, Token, commands
+from orchestrator.cli.speech import UNREACHABLE
 from orchestrator.errors import OrchestratorError
 
 app = commands("Start a server, or join this machine to one as a worker.")
@@ -102,7 +103,7 @@ def worker(
     def work() -> None:
         from orchestrator.cli.options import DEFAULT_SERVER
         from orchestrator.runtime.join_client import JoinClient
-        from orchestrator.runtime.joining import Joined, Joining, checked_group, checked_labels
+        from orchestrator.runtime.joining import Joined, Joining, NotUp, checked_group, checked_labels
 
         joining = Joining(
             group=checked_group(worker_group),
@@ -112,7 +113,11 @@ def worker(
             grace=duration("--grace", grace),
             wait=duration("--wait", wait),
         )
-        Joined(JoinClient(server or DEFAULT_SERVER, api_token), joining, _say).run()
+        try:
+            Joined(JoinClient(server or DEFAULT_SERVER, api_token), joining, _say).run()
+        except NotUp as err:
+            _say(f"error[{err.code}]: {err}")
+            raise typer.Exit(UNREACHABLE) from err
 
     _run(work)
 

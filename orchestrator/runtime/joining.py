@@ -1,6 +1,6 @@
 """`server worker`: joins this machine to a server's cluster as a worker of one group, and stays until told to stop or drained.
 
-It ends with 0 when it was told to stop or was drained, and raises (exit code 2) for whatever trying again would not change.
+It ends with 0 when it was told to stop or was drained, and raises (exit code 2) for whatever the one who started it must change.
 A cluster that goes away, or comes back elsewhere, is joined again for as long as it takes.
 """
 
@@ -29,9 +29,14 @@ from orchestrator.runtime.ray_processes import GivenUp, Node
 from orchestrator.runtime.stay import Left, Say, Stay
 
 SLOTS_PER_CPU = 8
+FIRST_TRIES = 3
 AGAIN_AFTER = 2.0  # seconds before a machine whose cluster went away asks to join again
 _WORD = "[a-zA-Z0-9](?:[a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?"
 _LABEL_KEY, _LABEL_VALUE = re.compile(f"(?:{_WORD}/)?{_WORD}"), re.compile(f"(?:{_WORD})?")
+
+
+class NotUp(Unavailable):
+    """The server would have this machine, and no Ray node of it comes up: nothing that was asked is wrong, and a later try may do."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,12 @@ class Joined:
         self._mark = ""
 
     def run(self) -> None:
-        """Join and stay. Raises Refused for a definite no at any time, Unavailable when the first join fails."""
+        """Join and stay. Raises Refused for a definite no at any time, ServerUnreachable or Unavailable when the server does not
+        answer the first time, NotUp when no node of this machine comes up."""
         signal.signal(signal.SIGTERM, self._told_to_stop)
         signal.signal(signal.SIGINT, self._told_to_stop)
         told = self._ask(until=time.monotonic() + self._joining.wait.total_seconds())
-        left = self._stay(told) if told is not None else Left.STOPPED
+        left = self._stay_first(told)
         while left in (Left.GONE, Left.MOVED) and not self._stopping.is_set():
             self._say("The cluster went away: waiting for it to come back" if left is Left.GONE else "The server has another cluster now: joining that one")
             told = self._ask(until=float("inf"))
@@ -84,6 +90,21 @@ class Joined:
                     raise
                 self._stopping.wait(AGAIN_AFTER)
         return None
+
+    def _stay_first(self, told: dict[str, Any] | None) -> Left:
+        """As `_stay`, tried a few times: Ray gives a node half a minute to come up, which a busy machine may not keep. Raises NotUp."""
+        for tries_left in reversed(range(FIRST_TRIES)):
+            if told is None:
+                break
+            try:
+                return self._stay(told)
+            except Unavailable as err:
+                if tries_left == 0:
+                    raise NotUp(str(err)) from err
+                self._say(f"{err}; trying again")
+            self._stopping.wait(AGAIN_AFTER)
+            told = self._ask(until=time.monotonic())
+        return Left.STOPPED
 
     def _stay_again(self, told: dict[str, Any]) -> Left:
         """As `_stay`; a cluster that went away in the middle of it is waited for again."""
