@@ -94,7 +94,7 @@ def told(worker: Mapping[str, Any]) -> str:
 def drain(
     identity: Id,
     grace: Annotated[str, typer.Option(metavar="DURATION", help="How long what runs there may go on; then it is handed back and goes on elsewhere.")] = "PT5M",
-    wait: Annotated[bool, typer.Option("--wait", help="Return once nothing runs there any more.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return once nothing runs there any more, and a machine that has joined has left.")] = False,
     as_json: AsJson = False,
     server: Server = None,
     token: Token = None,
@@ -108,18 +108,19 @@ def drain(
     say(f"draining {worker['id']}: no new work starts there; what runs may go on for {grace}")
     if wait:
         worker = _drained(client, worker)
-        say(f"{worker['id']} is drained" if worker["state"] != "lost" else f"{worker['id']} was lost; what it held goes on elsewhere")
+        is_over = (worker.get("drain") or {}).get("over")
+        say(f"{worker['id']} is drained" if is_over else f"{worker['id']} is {worker['state']}: what it held goes on elsewhere")
     if as_json:
         put_json(worker)
     hint(f"next: orchestrator worker show {worker['id']}")
 
 
 def _drained(client: Any, worker: dict[str, Any]) -> dict[str, Any]:
-    """The worker once nothing runs there, as it was seen last."""
+    """The worker once nothing runs there and its machine, if it had joined, has left; as it was seen last."""
     from orchestrator.cli.client import path
     from orchestrator.errors import NotFound, Unavailable
 
-    while worker["state"] != "lost" and not (worker.get("drain") or {}).get("over"):
+    while worker["state"] == "draining" and not ((worker.get("drain") or {}).get("over") and not worker.get("joined")):
         time.sleep(LOOK_AGAIN)
         try:
             worker = client.json("GET", path("workers", worker["name"]))

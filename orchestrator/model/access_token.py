@@ -20,7 +20,8 @@ class Role(StrEnum):
     """What a caller may do. The administrator is whoever has the server's own token, which is not minted."""
 
     ADMIN = "admin"
-    JOIN = "join"  # join machines, and look after those that have joined
+    JOIN = "join"  # join machines
+    NODE = "node"  # a machine that has joined: look after its own worker
     VIEW = "view"  # look, at nothing secret
 
 

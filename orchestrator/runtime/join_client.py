@@ -1,4 +1,4 @@
-"""What a machine that joins, or has joined, asks the server: over HTTP, with the one token it was given."""
+"""What a machine that joins, or has joined, asks the server: over HTTP, with the token it was given, and then with that of its node."""
 
 from __future__ import annotations
 
@@ -45,17 +45,18 @@ class JoinClient:
             raise Conflict(f"this machine cannot join: {', '.join(wrong)}; install the server's versions")
         return told
 
-    def fares(self, mark: str) -> dict[str, Any]:
+    def fares(self, mark: str, node_token: str) -> dict[str, Any]:
         """How the worker of the node with that mark fares, and the server's present session."""
-        found: dict[str, Any] = self._call("GET", f"/api/v1/cluster/joined/{mark}", within=GLANCE)
+        found: dict[str, Any] = self._call("GET", f"/api/v1/cluster/joined/{mark}", token=node_token, within=GLANCE)
         return found
 
-    def drain(self, mark: str, grace: timedelta) -> None:
+    def drain(self, mark: str, node_token: str, grace: timedelta) -> None:
         """Have that worker sent nothing more."""
-        self._call("POST", f"/api/v1/cluster/joined/{mark}/drain", {"grace": format_duration(grace)}, within=GLANCE)
+        self._call("POST", f"/api/v1/cluster/joined/{mark}/drain", {"grace": format_duration(grace)}, token=node_token, within=GLANCE)
 
-    def _call(self, method: str, path: str, body: Any = None, *, within: float = PATIENCE) -> Any:
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
+    def _call(self, method: str, path: str, body: Any = None, *, token: str | None = None, within: float = PATIENCE) -> Any:
+        token = token or self._token
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
         request = urllib.request.Request(self.url + path, json.dumps(body).encode() if body is not None else None, headers, method=method)  # noqa: S310 - the user's own server
         try:
             with urllib.request.urlopen(request, timeout=within) as answer:  # noqa: S310

@@ -117,13 +117,13 @@ class Joined:
 
     def _stay(self, told: dict[str, Any]) -> Left:
         folder = Path(tempfile.mkdtemp(prefix="orch-worker-"))
-        self._mark = ray_processes.new_mark()
+        self._mark = told["mark"]
         node = Node(mark=self._mark, address=told["address"], token_file=str(folder / "token"), temp_dir="")
         ray_processes.write_token(Path(node.token_file), told["ray_token"])
         left = Left.STOPPED
         try:
             self._start(node, told, folder)
-            left = Stay(self._client, node, told.get("session"), self._joining.grace, self._stopping, self._say).until_left()
+            left = Stay(self._client, node, told, self._joining.grace, self._stopping, self._say).until_left()
         except GivenUp:
             return Left.STOPPED
         finally:

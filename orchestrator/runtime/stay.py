@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
@@ -35,8 +35,10 @@ class Left(Enum):
 class Stay:
     """The time of one node in one cluster, from its start until it is to be ended."""
 
-    def __init__(self, client: JoinClient, node: Node, session: str | None, grace: timedelta, stopping: threading.Event, say: Say) -> None:
-        self._client, self._node, self._session, self._grace, self._stopping, self._say = client, node, session, grace, stopping, say
+    def __init__(self, client: JoinClient, node: Node, told: Mapping[str, Any], grace: timedelta, stopping: threading.Event, say: Say) -> None:
+        """`told` is what the server answered to the one who joined."""
+        self._client, self._node, self._grace, self._stopping, self._say = client, node, grace, stopping, say
+        self._session, self._token = str(told["session"]), str(told["node_token"])
         self._raylet: psutil.Process | None = None
         self._told_of_drain = False
 
@@ -74,9 +76,9 @@ class Stay:
             return False
 
     def _fares(self) -> dict[str, Any] | None:
-        """None while nothing can be learned: the server is away, or does not know this machine's token any more."""
+        """None while nothing can be learned."""
         try:
-            return self._client.fares(self._node.mark)
+            return self._client.fares(self._node.mark, self._token)
         except (Unavailable, Refused):
             return None
 
@@ -84,7 +86,7 @@ class Stay:
         fares = self._fares()
         if fares is None:
             return None
-        if self._session is not None and fares.get("session") != self._session:
+        if fares["session"] != self._session:
             return Left.MOVED
         drain = fares.get("drain")
         if drain is None:
@@ -102,7 +104,7 @@ class Stay:
         while time.monotonic() < deadline and self._lives():
             try:
                 if not asked:
-                    self._client.drain(self._node.mark, self._grace)
+                    self._client.drain(self._node.mark, self._token, self._grace)
                     asked = True
                 elif self._asked() is not None:
                     return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from orchestrator.model.node_token import NodeTokens
 from orchestrator.model.run_token import RunTokens
 from orchestrator.runtime.client import ExecutorClient
 from orchestrator.runtime.requests import CountUses
@@ -91,6 +92,7 @@ def create_app(
     settings: Settings,
     blobs: Blobs,
     run_tokens: RunTokens,
+    node_tokens: NodeTokens,
     join_info: JoinInfo | None = None,
 ) -> FastAPI:
     """The HTTP API. `join_info` tells a machine that wants to join where the cluster is; without it none can join."""
@@ -103,10 +105,17 @@ def create_app(
         redirect_slashes=False,
         middleware=[
             Middleware(OnePath),
-            Middleware(Door, api_token=settings.api_token, run_tokens=run_tokens, minted=minting.reader_of(reader), used=tally.count),
+            Middleware(
+                Door,
+                api_token=settings.api_token,
+                run_tokens=run_tokens,
+                node_tokens=node_tokens,
+                minted=minting.reader_of(reader),
+                used=tally.count,
+            ),
         ],
     )
-    app.state.parts = Parts(executor, reader, settings, blobs, run_tokens, join_info)
+    app.state.parts = Parts(executor, reader, settings, blobs, run_tokens, node_tokens, join_info)
     app.state.health = health.Health()
     problems.install(app)
     for router in ROUTERS:

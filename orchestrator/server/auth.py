@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.errors import StoreUnavailable
 from orchestrator.model.access_token import AccessToken, Role, is_text_of, uid_in
+from orchestrator.model.node_token import MARK as NODE_MARK
+from orchestrator.model.node_token import NodeTokens
 from orchestrator.model.run_token import RunTokens
 from orchestrator.server.answers import made
 from orchestrator.server.problems import problem
@@ -26,7 +28,8 @@ OPEN = frozenset({"/health"})
 INTERNAL = "/api/v1/internal/"
 RUNS = INTERNAL + "runs/"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-ADMINISTRATOR = Caller(Role.ADMIN)
+JOINED = "/api/v1/cluster/joined/"
+ADMINISTRATOR, CALLER_OF_NODE = Caller(Role.ADMIN), Caller(Role.NODE)
 RUN_MARK = "run."
 OF_A_RUN = "this is the token of a run: it opens what belongs to its execution, and nothing else"
 Minted = Callable[[str], AccessToken | None]  # a token by its uid, as it was saved last. Raises StoreUnavailable
@@ -39,10 +42,12 @@ class Door:
     made with one.
     """
 
-    def __init__(self, app: ASGIApp, *, api_token: str | None, run_tokens: RunTokens, minted: Minted, used: Callable[[str], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, api_token: str | None, run_tokens: RunTokens, node_tokens: NodeTokens, minted: Minted, used: Callable[[str], None]
+    ) -> None:
         self._app = app
         self._api_token = api_token
-        self._run_tokens = run_tokens
+        self._run_tokens, self._node_tokens = run_tokens, node_tokens
         self._minted, self._used = minted, used
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,6 +72,8 @@ class Door:
         given = _given(headers)
         if self._api_token is not None and given is not None and hmac.compare_digest(given.encode(), self._api_token.encode()):
             return ADMINISTRATOR, 0, ""
+        if given is not None and given.startswith(NODE_MARK):
+            return CALLER_OF_NODE, *self._node_refused(method, path, given)
         uid = uid_in(given) if given is not None else None
         if given is not None and uid is not None:
             return await self._judged_by_token(method, path, given, uid)
@@ -86,7 +93,15 @@ class Door:
             return None, 403, f"Forbidden: {refusal(token.role)}"
         if token.role is Role.VIEW:
             self._used(uid)
-        return Caller(token.role, uid, token.group), 0, ""
+        return Caller(token.role, uid), 0, ""
+
+    def _node_refused(self, method: str, path: str, token: str) -> tuple[int, str]:
+        mark = self._node_tokens.mark_of(token)
+        if mark is None:
+            return 401, "this is not the token of a node that has joined here"
+        if not may(Role.NODE, method, path) or path[len(JOINED) :].partition("/")[0] != mark:
+            return 403, f"Forbidden: {refusal(Role.NODE)}"
+        return 0, ""
 
     def _run_refused(self, path: str, headers: Headers) -> tuple[int, str]:
         scheme, _, token = headers.get("authorization", "").partition(" ")

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.errors import NotFound
 from orchestrator.model.values import Json
-from orchestrator.model.worker import OF_TOKEN
+from orchestrator.model.worker import OF_NODE, OF_TOKEN
 from orchestrator.model.worker_group import WorkerGroup
 
 DEFAULT_NAMES = ("_default", "default")  # how the default group, whose key is empty, is named in a path
@@ -29,6 +29,8 @@ def worker_of(told: Mapping[str, Any], drain: Json) -> dict[str, Any]:
     labels = told.get("labels") or {}
     own = {key: value for key, value in labels.items() if not key.startswith(_INTERNAL) and key != "worker-group"}
     found = {**told, "id": str(told.get("nodeId", ""))[:ID_LENGTH] or told["name"], "labels": own, "token": labels.get(OF_TOKEN), "drain": drain}
+    if OF_NODE in labels:
+        found["joined"] = True  # there is a foreground on its machine, that leaves with it
     return {key: value for key, value in found.items() if value is not None}
 
 

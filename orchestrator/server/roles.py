@@ -12,16 +12,15 @@ from orchestrator.model.access_token import Role
 
 SCOPE = "orchestrator.caller"  # where the door leaves word of who asks
 _API, _ONE = "/api/v1", "[^/]+"
-_LOOK = frozenset({"GET", "HEAD"})
+_LOOK, _ACT = frozenset({"GET", "HEAD"}), frozenset({"POST"})
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: by the role, and for a minted token by its uid and the group that it is limited to."""
+    """Who asks: by the role, and for a minted token by its uid."""
 
     role: Role
     token: str | None = None
-    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,8 @@ def _allowed(methods: frozenset[str], *paths: str) -> Allowed:
 # A GET is not always a look: a webhook starts an execution. And not every look is harmless: keys, files and the defaults
 # of plugins hold what people would not put on a dashboard.
 MAY: Mapping[Role, tuple[Allowed, ...]] = {
-    Role.JOIN: (
-        _allowed(frozenset({"POST"}), f"{_API}/cluster/join", f"{_API}/cluster/joined/{_ONE}/drain"),
-        _allowed(_LOOK, f"{_API}/cluster/joined/{_ONE}"),
-    ),
+    Role.JOIN: (_allowed(_ACT, f"{_API}/cluster/join"),),
+    Role.NODE: (_allowed(_LOOK, f"{_API}/cluster/joined/{_ONE}"), _allowed(_ACT, f"{_API}/cluster/joined/{_ONE}/drain")),
     Role.VIEW: (
         _allowed(_LOOK, "/metrics", f"{_API}/metrics", f"{_API}/(?:configs|schema|plugins(?:/.+)?)"),
         _allowed(_LOOK, f"{_API}/executions", f"{_API}/executions/(?!webhook(?:/|$)){_ONE}(?:/(?:flow|follow|graph|explain))?"),
@@ -57,7 +54,8 @@ MAY: Mapping[Role, tuple[Allowed, ...]] = {
     ),
 }
 _PURPOSE: Mapping[Role, str] = {
-    Role.JOIN: "it joins machines and looks after those that have joined, and may do nothing else",
+    Role.JOIN: "it joins machines, and may do nothing else",
+    Role.NODE: "it looks after the worker of its own node, and may do nothing else",
     Role.VIEW: "it looks at flows, executions, logs and workers, and may do nothing else",
 }
 

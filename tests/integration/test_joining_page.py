@@ -62,7 +62,7 @@ def typist(server: LocalServer, folder: Path) -> Iterator[Typist]:
 
 def test_every_command_of_the_page_works(tmp_path: Path) -> None:
     assert [mark for mark, _ in BLOCKS].count("background") == 1
-    with local_server(tmp_path / "server", token="the-administrators-token") as server, typist(server, tmp_path) as typing:
+    with local_server(tmp_path, token="the-administrators-token") as server, typist(server, tmp_path) as typing:
         for mark, block in BLOCKS:
             typing.type(mark, block)
         assert [process.wait(30) for process in typing.background] == [0], "it was drained"

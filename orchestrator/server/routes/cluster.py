@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from orchestrator.errors import Conflict, NotAllowed, NotFound, Unavailable
+from orchestrator.errors import Conflict, NotAllowed, Unavailable
 from orchestrator.model.access_token import Role
 from orchestrator.model.values import Json
 from orchestrator.model.versions import Versions, misfits
@@ -18,7 +19,7 @@ from orchestrator.server.auth import is_loopback
 from orchestrator.server.bodies import json_object
 from orchestrator.server.parts import Parts, parts_of
 from orchestrator.server.problems import BadArgument
-from orchestrator.server.roles import Caller, caller_of
+from orchestrator.server.roles import caller_of
 from orchestrator.server.routes.workers import drain_of, shown
 
 router = APIRouter(prefix="/api/v1/cluster")
@@ -34,7 +35,8 @@ async def cluster(request: Request) -> Response:
 
 @router.post("/join", response_model=None)
 async def join(request: Request) -> Response:
-    """Where the cluster is and what opens it, for a machine whose versions fit.
+    """Where the cluster is and what opens it, for a machine whose versions fit; and the mark that its node is to bear, with the
+    token that opens what concerns that node.
 
     Raises Conflict when they do not, NotFound for an unknown group, NotAllowed when the token is not for it.
     """
@@ -47,7 +49,8 @@ async def join(request: Request) -> Response:
     if body.get("create") and caller.role is not Role.ADMIN:
         raise NotAllowed("only the administrator's token declares a worker group: join without --create, or with the server's own token")
     await parts.executor.join(Join(group=group, create=bool(body.get("create")), token=caller.token))
-    return answers.made({**info, "token": caller.token})
+    mark = secrets.token_hex(8)
+    return answers.made({**info, "token": caller.token, "mark": mark, "node_token": parts.node_tokens.mint(mark)})
 
 
 def _refuse_stranger(request: Request, parts: Parts) -> None:
@@ -86,24 +89,15 @@ def _check_versions(told: Mapping[str, Json], info: Mapping[str, Json]) -> None:
 async def joined(request: Request, mark: str) -> Response:
     """How a machine's own worker fares, and which cluster is the server's now: another session means that it has moved."""
     parts = parts_of(request)
-    told = await _own(parts, caller_of(request), mark)
-    return answers.made({"session": _info(parts).get("session"), "worker": told and shown(told), "drain": told and told["drain"]})
+    told = await parts.executor.joined(JoinedNode(mark=mark))
+    worker = shown(told) if told["worker"] is not None else None
+    return answers.made({"session": _info(parts).get("session"), "worker": worker, "drain": told["drain"]})
 
 
 @router.post("/joined/{mark}/drain", response_model=None)
 async def drain(request: Request, mark: str) -> Response:
-    """Drain a machine's own worker."""
-    parts = parts_of(request)
-    if await _own(parts, caller_of(request), mark) is None:
-        raise NotFound("no worker of this cluster is on that node")
-    return answers.made(shown(await parts.executor.drain(await drain_of(request, mark=mark))))
-
-
-async def _own(parts: Parts, caller: Caller, mark: str) -> dict[str, Any] | None:
-    """The worker of the node that joined under a mark; None when there is none, or when it is of a group that the caller's token is not for."""
-    told: dict[str, Any] = await parts.executor.joined(JoinedNode(mark=mark))
-    worker = told["worker"]
-    return told if worker is not None and caller.group in (None, worker.get("group", "")) else None
+    """Drain a machine's own worker. Raises NotFound when there is none."""
+    return answers.made(shown(await parts_of(request).executor.drain(await drain_of(request, mark=mark))))
 
 
 @router.post("/rotate-token", response_model=None)

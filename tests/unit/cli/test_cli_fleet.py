@@ -62,7 +62,17 @@ def test_a_drain_asks_for_its_grace_and_waits_until_it_is_over(server: FakeServe
     assert server.bodies["POST /api/v1/workers/4f3a/drain"] == {"grace": "PT90S"}
 
 
-def test_a_drained_worker_that_has_left_is_drained(server: FakeServer, orchestrator: Command) -> None:
+def test_a_machine_that_has_joined_is_waited_for_until_it_has_left(server: FakeServer, orchestrator: Command) -> None:
+    over = {**UP, "joined": True, "state": "draining", "drain": {"deadline": "2026-01-31T10:05:00Z", "over": True}}
+    server.further["POST", "/api/v1/workers/4f3a/drain"] = over
+    server.further["GET", f"/api/v1/workers/{UP['name']}"] = [over, over, {**over, "state": "silent"}]
+    said = orchestrator("worker", "drain", "4f3a", "--wait")
+    assert (said.code, "is drained" in said.err, sum(one.startswith("GET") for one in server.asked)) == (0, True, 3)
+    server.further["POST", "/api/v1/workers/4f3a/drain"] = {**over, "state": "lost", "drain": None}
+    assert "4f3a00000000 is lost: what it held goes on elsewhere" in orchestrator("worker", "drain", "4f3a", "--wait").err
+
+
+def test_a_drained_worker_that_is_not_there_any_more_is_drained(server: FakeServer, orchestrator: Command) -> None:
     server.further["POST", "/api/v1/workers/4f3a/drain"] = {**UP, "state": "draining", "drain": {"deadline": "2026-01-31T10:05:00Z", "over": False}}
     said = orchestrator("worker", "drain", "4f3a", "--wait", "--json")
     assert (said.code, "is drained" in said.err, json.loads(said.out)["drain"]["over"]) == (0, True, True)

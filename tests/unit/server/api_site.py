@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from api_stand_in import StandIn
 
+from orchestrator.model.node_token import NodeTokens
 from orchestrator.model.run_token import RunTokens
 from orchestrator.server.app import create_app
 from orchestrator.settings import Settings
@@ -39,6 +40,7 @@ class Site:
             settings=Settings(**settings),
             blobs=self.blobs,
             run_tokens=self.tokens,
+            node_tokens=NodeTokens(b"k" * 32),
             join_info=lambda: {
                 "session": "s1",
                 "address": "127.0.0.1:6379",

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from api_site import Site
 
+from orchestrator.model.node_token import NodeTokens
+
 pytestmark = pytest.mark.anyio
 VERSIONS = {"orchestrator": "0.1.7", "ray": "2.51.0", "python": "3.11.4"}
 MARK, OTHER = "0123456789abcdef", "fedcba9876543210"
@@ -89,15 +91,14 @@ async def test_what_no_machine_could_mean_is_refused(guarded: Site, wrong: dict[
 # --- a joined machine's own worker
 
 
-async def test_a_join_token_sees_and_drains_the_worker_of_its_own_node_in_its_own_group_only(guarded: Site) -> None:
-    async with guarded.client(Authorization="Bearer secret") as api:
-        token = (await api.post("/api/v1/tokens", json={"role": "join", "name": "box", "group": "gpu"})).json()["token"]
-    async with guarded.client(Authorization=f"Bearer {token}") as api:
+async def test_a_joined_machine_sees_and_drains_the_worker_of_its_own_node(guarded: Site) -> None:
+    async with guarded.client(Authorization=f"Bearer {NodeTokens(b'k' * 32).mint('nobody')}") as api:
+        assert (await api.get("/api/v1/cluster/joined/nobody")).json() == {"session": "s1", "worker": None, "drain": None}
+        assert (await api.post("/api/v1/cluster/joined/nobody/drain")).status_code == 404
+    async with guarded.client(Authorization=f"Bearer {NodeTokens(b'k' * 32).mint(MARK)}") as api:
         fares = (await api.get(f"/api/v1/cluster/joined/{MARK}")).json()
         assert (fares["session"], fares["worker"]["name"], fares["drain"]) == ("s1", "w1", None)
-        assert (await api.get(f"/api/v1/cluster/joined/{OTHER}")).json()["worker"] is None
-        assert (await api.get("/api/v1/cluster/joined/nobody")).json()["worker"] is None
-        assert (await api.post(f"/api/v1/cluster/joined/{OTHER}/drain")).status_code == 404
+        assert (await api.post(f"/api/v1/cluster/joined/{OTHER}/drain")).status_code == 403
         assert (await api.post(f"/api/v1/cluster/joined/{MARK}/drain", json={"grace": "PT1M"})).json()["state"] == "draining"
         drain = (await api.get(f"/api/v1/cluster/joined/{MARK}")).json()["drain"]
     assert drain["over"] is True

@@ -12,6 +12,7 @@ import pytest
 from api_site import FLOW, YAML, Site
 
 from orchestrator.model.access_token import Role
+from orchestrator.model.node_token import NodeTokens
 from orchestrator.server.app import ROUTERS
 from orchestrator.server.roles import may
 from orchestrator.server.tally import Tally
@@ -19,11 +20,11 @@ from orchestrator.server.tally import Tally
 pytestmark = pytest.mark.anyio
 VERSIONS = {"orchestrator": "0.1.7", "ray": "2.51.0", "python": "3.11.4"}
 MARK = "0123456789abcdef"
+NODES = NodeTokens(b"k" * 32)
 
-JOINS = {
-    "POST /api/v1/cluster/join",
-    "GET /api/v1/cluster/joined/{mark}",
-    "POST /api/v1/cluster/joined/{mark}/drain",
+ONLY = {
+    Role.JOIN: {"POST /api/v1/cluster/join"},
+    Role.NODE: {"GET /api/v1/cluster/joined/{mark}", "POST /api/v1/cluster/joined/{mark}/drain"},
 }
 # Looks that a view token is refused: they show what people keep, or what opens things.
 HIDDEN = {
@@ -75,9 +76,10 @@ async def joined(site: Site, token: str | None, group: str = "gpu", **more: Any)
 # --- the table
 
 
-def test_a_join_token_may_join_and_look_after_its_own_worker_and_nothing_else() -> None:
-    allowed = {f"{method} {path}" for method, path in routes() if may(Role.JOIN, method, filled(path))}
-    assert allowed == JOINS
+@pytest.mark.parametrize("role", ONLY)
+def test_a_join_token_only_joins_and_a_joined_machines_own_only_looks_after_its_worker(role: Role) -> None:
+    allowed = {f"{method} {path}" for method, path in routes() if may(role, method, filled(path))}
+    assert allowed == ONLY[role]
 
 
 def test_a_view_token_may_look_at_all_but_what_is_hidden_and_change_nothing() -> None:
@@ -89,7 +91,7 @@ def test_a_view_token_may_look_at_all_but_what_is_hidden_and_change_nothing() ->
     assert {path for path in allowed if not path.startswith("GET ")} == set()
 
 
-@pytest.mark.parametrize("role", [Role.JOIN, Role.VIEW])
+@pytest.mark.parametrize("role", [Role.JOIN, Role.NODE, Role.VIEW])
 def test_nothing_is_allowed_that_nobody_thought_of(role: Role) -> None:
     for path in ("/", "/api", "/api/v1", "/api/v1/new", "/api/v2/flows", "/api/v1/cluster/rotate-token", "/api/v1/internal/runs/x/secret", "/api/v1//flows"):
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
@@ -103,15 +105,15 @@ def test_a_webhook_is_no_look_though_it_is_called_by_a_get() -> None:
 
 async def test_the_door_holds_every_route_against_the_table(site: Callable[..., Site]) -> None:
     made = site(api_token="secret")
-    for role, word in ((Role.JOIN, "join"), (Role.VIEW, "view")):
-        token, _ = await minted(made, role=word)
+    tokens = {Role.JOIN: (await minted(made, role="join"))[0], Role.VIEW: (await minted(made, role="view"))[0], Role.NODE: NODES.mint("some.thing")}
+    for role, token in tokens.items():
         async with made.client(Authorization=f"Bearer {token}") as api:
             for method, path in routes():
                 if not may(role, method, filled(path)):
                     for url in (filled(path), filled(path).replace("/api/v1/", "/api/v1/main/", 1)):
                         answer = await api.request(method, url)
-                        assert answer.status_code == 403, (word, method, url)
-                        assert answer.json()["message"].startswith(f"Forbidden: this is a {word} token: it ")
+                        assert answer.status_code == 403, (role, method, url)
+                        assert answer.json()["message"].startswith(f"Forbidden: this is a {role} token: it ")
 
 
 async def test_a_join_token_reads_no_flow_no_execution_no_log_and_mints_nothing(site: Callable[..., Site]) -> None:
@@ -136,6 +138,23 @@ async def test_a_view_token_looks_and_changes_nothing(site: Callable[..., Site])
         assert (await api.post("/api/v1/workers/w1/drain")).status_code == 403
 
 
+async def test_a_joined_machines_token_opens_its_own_node_only(site: Callable[..., Site]) -> None:
+    made = site(api_token="secret")
+    answer = (await joined(made, (await minted(made, role="join"))[0])).json()
+    assert NODES.mark_of(answer["node_token"]) == answer["mark"]
+    async with made.client(Authorization=f"Bearer {answer['node_token']}") as api:
+        assert (await api.get(f"/api/v1/cluster/joined/{answer['mark']}")).json()["session"] == "s1"
+        for path in (f"joined/{MARK}", f"joined/{MARK}{answer['mark']}", f"joined/{answer['mark']}x"):
+            assert (await api.get(f"/api/v1/cluster/{path}")).status_code == 403
+        assert (await api.post(f"/api/v1/cluster/joined/{MARK}/drain")).status_code == 403
+        assert (await api.post("/api/v1/cluster/join", json={})).status_code == 403
+    for forged in (f"node.{MARK}.x", f"node.{MARK}", "node.", f"node.{MARK}.{answer['node_token'].rpartition('.')[2]}", NodeTokens(b"other" * 8).mint(MARK)):
+        async with made.client(Authorization=f"Bearer {forged}") as api:
+            assert (await api.get(f"/api/v1/cluster/joined/{MARK}")).status_code == 401
+    assert made.tokens.execution_of(answer["node_token"]) is None
+    assert NODES.mark_of(made.tokens.mint(MARK, datetime.now(UTC) + timedelta(hours=1))) is None
+
+
 # --- tokens that must not join
 
 
@@ -156,6 +175,7 @@ async def test_a_token_of_another_kind_or_time_does_not_join(site: Callable[...,
         other: (403, "Forbidden: this token (box) joins machines to worker group 'cpu', not to worker group 'gpu'"),
         good[:-1] + ("A" if good[-1] != "A" else "B"): (401, "there is no such token"),
         "orj_0123456789ab_" + "x" * 43: (401, "there is no such token"),
+        NODES.mint(MARK): (403, "Forbidden: this is a node token: it looks after the worker of its own node, and may do nothing else"),
         "not-the-token": (401, "a token is needed, or this is not the right one"),
         old: (403, "Forbidden: this token (box) has expired"),
     }
