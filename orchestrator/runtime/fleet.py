@@ -37,15 +37,15 @@ class Fleet:
 
     async def joined(self, text: str) -> str:
         request = asked.JoinedNode.model_validate_json(text)
-        return self._shown(self._executor.roster.of_mark(request.mark))
+        return self._shown(self._executor.roster.of_mark(request.mark), ask_again=self._executor.roster.ask_again)
 
     def _look(self) -> None:
         """A worker that went since the last look at the cluster is lost, not unknown."""
         self._executor.roster.look(self._executor.clock())
 
-    def _shown(self, worker: WorkerInfo | None) -> str:
+    def _shown(self, worker: WorkerInfo | None, **more: Json) -> str:
         told: Json = worker.model_dump(mode="json", by_alias=True, exclude_none=True) if worker is not None else None
-        return json.dumps({"worker": told, "drain": worker and self._executor.roster.draining.shown(worker.node_id)})
+        return json.dumps({"worker": told, "drain": worker and self._executor.roster.draining.shown(worker.node_id), **more})
 
     # --- joining and draining
 

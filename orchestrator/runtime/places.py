@@ -129,6 +129,11 @@ class Places:
         """The workers with what they use now."""
         return tuple(place.info.model_copy(update={"used": len(place.held), "resources_used": dict(place.resources_used)}) for place in self._workers.values())
 
+    def worker(self, name: str) -> WorkerInfo | None:
+        """One of them; None when it is not there (any more)."""
+        place = self._workers.get(name)
+        return None if place is None else place.info.model_copy(update={"used": len(place.held), "resources_used": dict(place.resources_used)})
+
     def worker_for(self, step: Step) -> str | None:
         """A worker that takes something which needs no slot: the one of the step's groups that holds least. None: there is none."""
         found = [place for place in self._of(Target.of(step, supervised=True, resources=None)) if place.info.state is WorkerState.UP]

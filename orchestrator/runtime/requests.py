@@ -196,7 +196,8 @@ class Join(Frozen):
 
 
 class JoinedNode(Frozen):
-    """The worker of the node that a machine joined under `mark`. Answer: {"worker": WorkerInfo | null, "drain": {...} | null}."""
+    """The worker of the node that a machine joined under `mark`. Answer: {"worker": WorkerInfo | null, "drain": {...} | null,
+    "ask_again": seconds}."""
 
     mark: str
 

@@ -16,6 +16,7 @@ from orchestrator.runtime.turn import Turn
 from orchestrator.store.port import Reader
 
 SHOWN_LOST = timedelta(hours=1)
+ASK_AGAIN = 2.0  # seconds
 
 
 class Roster:
@@ -25,6 +26,7 @@ class Roster:
         self._places = places
         self.draining = Draining(store, places, cluster, post)
         self._known: dict[str, WorkerInfo] = {}  # by name
+        self._marks: dict[str, str] = {}  # of a joined machine's node: the name of its worker
         self._since: dict[str, datetime] = {}  # by name: when it was first seen
         self._lost: dict[str, WorkerInfo] = {}  # by name; `seen` says since when
 
@@ -37,6 +39,7 @@ class Roster:
         for name in present.keys() - self._known.keys():
             self._came(present[name], now)
         self._known = present
+        self._marks = {worker.labels[OF_NODE]: name for name, worker in present.items() if OF_NODE in worker.labels}
         self._lost = {name: worker for name, worker in self._lost.items() if worker.seen is not None and now - worker.seen < SHOWN_LOST}
 
     def _came(self, worker: WorkerInfo, now: datetime) -> None:
@@ -57,7 +60,12 @@ class Roster:
 
     def of_mark(self, mark: str) -> WorkerInfo | None:
         """The worker of the node that a machine joined under a mark of its own."""
-        return next((worker for worker in self._places.workers() if worker.labels.get(OF_NODE) == mark), None)
+        return self._places.worker(self._marks.get(mark, ""))
+
+    @property
+    def ask_again(self) -> float:
+        """Seconds after which a joined machine asks again how its worker fares: however many there are, they ask fifty times a second in all."""
+        return max(ASK_AGAIN, len(self._marks) / 50)
 
     def shown(self) -> Json:
         """What is known beside the places: {"lost": [...], "drains": {node: ...}, "since": {worker: instant}}."""

@@ -19,7 +19,7 @@ from orchestrator.runtime.ray_processes import Node
 
 Say = Callable[[str], None]
 SEEN_LIMIT = 45.0  # seconds until the worker must be seen by the server
-LOOK, ASK = 0.5, 2.0  # seconds between looks at the node, and between questions to the server
+LOOK, ASK = 0.5, 2.0  # seconds between looks at the node, and between questions to the server unless it says otherwise
 MARGIN = 20.0  # seconds past the grace for what is handed back to be told
 
 
@@ -41,6 +41,7 @@ class Stay:
         self._session, self._token = str(told["session"]), str(told["node_token"])
         self._raylet: psutil.Process | None = None
         self._told_of_drain = False
+        self._ask_again = ASK
 
     def until_left(self) -> Left:
         """Wait for the end. Raises Unavailable when the server never saw this worker."""
@@ -54,7 +55,7 @@ class Stay:
                 left = self._asked()
                 if left is not None:
                     return left
-                next_question = time.monotonic() + (LOOK if self._told_of_drain else ASK)
+                next_question = time.monotonic() + (LOOK if self._told_of_drain else self._ask_again)
         self._drain()
         return Left.STOPPED
 
@@ -86,6 +87,7 @@ class Stay:
         fares = self._fares()
         if fares is None:
             return None
+        self._ask_again = float(fares["ask_again"])
         if fares["session"] != self._session:
             return Left.MOVED
         drain = fares.get("drain")

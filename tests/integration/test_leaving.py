@@ -184,9 +184,9 @@ def test_a_drain_outlives_the_executor(server: LocalServer, tmp_path: Path) -> N
 
 @pytest.mark.docker
 def test_containers_of_a_leaving_machine_end_within_the_grace_or_begin_anew_elsewhere(server: LocalServer, tmp_path: Path) -> None:
-    with two(server, tmp_path, "boxed", "--grace=20s") as machines:
-        short = server.execute(server.flow(WAITING.format(id="short", group="boxed", how=CONTAINER, seconds=6)))
-        long = server.execute(server.flow(WAITING.format(id="long", group="boxed", how=CONTAINER, seconds=45)))
+    with two(server, tmp_path, "boxed", "--grace=12s") as machines:
+        short = server.execute(server.flow(WAITING.format(id="short", group="boxed", how=CONTAINER, seconds=8)))
+        long = server.execute(server.flow(WAITING.format(id="long", group="boxed", how=CONTAINER, seconds=35)))
         for one in (short, long):
             eventually(lambda one=one: "begun" in server.logs(one["id"]), within=60, what="its container runs")  # type: ignore[misc]
         first = {one["id"]: workers_of(server.execution(one["id"])) for one in (short, long)}

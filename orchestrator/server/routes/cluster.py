@@ -91,7 +91,7 @@ async def joined(request: Request, mark: str) -> Response:
     parts = parts_of(request)
     told = await parts.executor.joined(JoinedNode(mark=mark))
     worker = shown(told) if told["worker"] is not None else None
-    return answers.made({"session": _info(parts).get("session"), "worker": worker, "drain": told["drain"]})
+    return answers.made({"session": _info(parts).get("session"), "worker": worker, "drain": told["drain"], "ask_again": told["ask_again"]})
 
 
 @router.post("/joined/{mark}/drain", response_model=None)

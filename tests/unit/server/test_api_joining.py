@@ -93,7 +93,7 @@ async def test_what_no_machine_could_mean_is_refused(guarded: Site, wrong: dict[
 
 async def test_a_joined_machine_sees_and_drains_the_worker_of_its_own_node(guarded: Site) -> None:
     async with guarded.client(Authorization=f"Bearer {NodeTokens(b'k' * 32).mint('nobody')}") as api:
-        assert (await api.get("/api/v1/cluster/joined/nobody")).json() == {"session": "s1", "worker": None, "drain": None}
+        assert (await api.get("/api/v1/cluster/joined/nobody")).json() == {"session": "s1", "worker": None, "drain": None, "ask_again": 2.0}
         assert (await api.post("/api/v1/cluster/joined/nobody/drain")).status_code == 404
     async with guarded.client(Authorization=f"Bearer {NodeTokens(b'k' * 32).mint(MARK)}") as api:
         fares = (await api.get(f"/api/v1/cluster/joined/{MARK}")).json()
