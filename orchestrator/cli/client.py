@@ -136,6 +136,10 @@ def yaml_body(source: str) -> Body:
     return Body(source.encode(), "application/x-yaml")
 
 
+def json_body(value: Any) -> Body:
+    return Body(json.dumps(value).encode(), "application/json")
+
+
 def form_body(fields: Mapping[str, str], files: Mapping[str, tuple[str, bytes]]) -> Body | None:
     """A multipart form, or None when it would be empty. `files` are (file name, bytes) by part name."""
     from secrets import token_hex
@@ -178,7 +182,8 @@ def _error(status: int, told: Mapping[str, Any], url: str) -> OrchestratorError:
     """The error behind a status; a flow's problems come along as `diagnostics`."""
     message = str(told.get("message") or told.get("reason") or f"the server answered {status}")
     if status == 401:
-        return NotAllowed(f"{url} refuses the API token\n  help: give the server's own with ORCHESTRATOR_API_TOKEN or --api-token")
+        why = f" ({message})" if message.startswith("this ") else ""  # of a token that is known
+        return NotAllowed(f"{url} refuses the API token{why}\n  help: give the server's own with ORCHESTRATOR_API_TOKEN or --api-token")
     if status == 403:
         return NotAllowed(message.removeprefix("Forbidden: "))
     if status in (404, 410):

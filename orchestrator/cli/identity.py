@@ -1,6 +1,8 @@
-"""From the beginning of an execution's id to the whole of it."""
+"""From the beginning of a name to the whole of it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from orchestrator.cli.client import Client, path
 from orchestrator.cli.session import Json
@@ -20,6 +22,17 @@ def execution_of(client: Client, prefix: str) -> Json:
         raise Refused(f"several executions begin with `{prefix}`: {', '.join(matches[:5])}{' ...' if len(matches) > 5 else ''}")
     whole: Json = client.json("GET", path("executions", matches[0]))
     return whole
+
+
+def named(names: Iterable[str], beginning: str, *, noun: str, command: str) -> str:
+    """The one name that is, or begins with, `beginning`. Raises NotFound for none, Refused for several."""
+    names = list(names)
+    found = [name for name in names if name == beginning] or [name for name in names if beginning and name.startswith(beginning)]
+    if not found:
+        raise NotFound(f"no {noun} is named `{beginning}`, and none begins so\n  help: {command}")
+    if len(found) > 1:
+        raise Refused(f"several {noun}s begin with `{beginning}`: {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}")
+    return found[0]
 
 
 def _beginning(client: Client, prefix: str) -> list[str]:

@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.errors import BadSettings, OrchestratorError
+from orchestrator.cli.durations import duration
+from orchestrator.cli.options import HELP, Examples, Server, Token, commands
+from orchestrator.cli.speech import UNREACHABLE
+from orchestrator.errors import OrchestratorError
 
-app = typer.Typer(name="server", help="Start a server or join a machine to one.", no_args_is_help=True)
+app = commands("Start a server, or join this machine to one as a worker.")
 
 
 def _say(text: str) -> None:
@@ -32,7 +35,7 @@ Data = Annotated[str | None, typer.Option(help="Folder for the database and file
 Slots = Annotated[int | None, typer.Option(help="What the default worker runs at once. Default 8 per CPU.")]
 
 
-@app.command(epilog="Example: orchestrator server local --port 8080 --data ./.orchestrator")
+@app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator server local --port 8080 --data ./.orchestrator")
 def local(host: Host = None, port: Port = None, data: Data = None, slots: Slots = None) -> None:
     """Everything on this machine: Ray, the engine, the API and one default worker, in the foreground."""
     _say("orchestrator: starting a local server")
@@ -46,7 +49,7 @@ def local(host: Host = None, port: Port = None, data: Data = None, slots: Slots 
     _run(work)
 
 
-@app.command(epilog="Example: RAY_ADDRESS=10.0.0.5:6379 orchestrator server standalone --data /srv/orchestrator")
+@app.command(cls=Examples, context_settings=HELP, epilog="  RAY_ADDRESS=10.0.0.5:6379 orchestrator server standalone --data /srv/orchestrator")
 def standalone(host: Host = None, port: Port = None, data: Data = None) -> None:
     """The engine and the API on the Ray cluster that RAY_ADDRESS names; ends when stopped, the cluster goes on."""
 
@@ -59,38 +62,67 @@ def standalone(host: Host = None, port: Port = None, data: Data = None) -> None:
     _run(work)
 
 
-@app.command(epilog="Example: orchestrator server worker --worker-group=gpu --server=http://head:8080 --api-token=TOKEN")
+@app.command(
+    cls=Examples,
+    context_settings=HELP,
+    epilog="""
+  orchestrator server worker --worker-group=gpu --server=http://head:8080      with the token in ORCHESTRATOR_API_TOKEN
+  orchestrator server worker --worker-group=gpu --slots 4 --label zone=eu --grace PT10M
+""",
+)
 def worker(
-    worker_group: Annotated[str, typer.Option("--worker-group", help="The group's key.")],
-    server: Annotated[str | None, typer.Option(help="The server's URL. Default ORCHESTRATOR_SERVER or http://127.0.0.1:8080.")] = None,
-    api_token: Annotated[str | None, typer.Option(help="The server's token. Default ORCHESTRATOR_API_TOKEN.")] = None,
-    slots: Annotated[int | None, typer.Option("--slots", "-t", "--thread", min=1, help="What it runs at once. Default 8 per CPU.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="key=value, repeatable.")] = None,
+    worker_group: Annotated[
+        str, typer.Option("--worker-group", envvar="ORCHESTRATOR_WORKER_GROUP", show_envvar=True, metavar="KEY", help="The group to work for.")
+    ],
+    server: Server = None,
+    api_token: Token = None,
+    slots: Annotated[
+        int | None,
+        typer.Option("--slots", "-t", "--thread", min=1, envvar="ORCHESTRATOR_WORKER_SLOTS", show_envvar=True, help="What it runs at once. Default 8 per CPU."),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", envvar="ORCHESTRATOR_WORKER_LABELS", show_envvar=True, help="A label of this machine; may be repeated."),
+    ] = None,
+    create: Annotated[
+        bool,
+        typer.Option("--create", envvar="ORCHESTRATOR_WORKER_CREATE", show_envvar=True, help="Declare the group where it is not; for the administrator."),
+    ] = False,
+    grace: Annotated[
+        str,
+        typer.Option(metavar="DURATION", envvar="ORCHESTRATOR_WORKER_GRACE", show_envvar=True, help="How long what runs may go on once this is told to stop."),
+    ] = "PT5M",
+    wait: Annotated[
+        str,
+        typer.Option(metavar="DURATION", envvar="ORCHESTRATOR_WORKER_WAIT", show_envvar=True, help="How long to wait for a server that does not answer yet."),
+    ] = "PT0S",
 ) -> None:
-    """Join this machine to a server as a worker of a group, in the foreground."""
+    """Join this machine to a server as a worker of a group, in the foreground. A signal drains it, a second one ends it at once."""
     _say("orchestrator: joining as a worker")
 
     def work() -> None:
-        from orchestrator import settings
-        from orchestrator.runtime.joining import Joined, checked_group
+        from orchestrator.cli.options import DEFAULT_SERVER
+        from orchestrator.runtime.join_client import JoinClient
+        from orchestrator.runtime.joining import Joined, Joining, NotUp, checked_group, checked_labels
 
-        labels = dict(_label(one) for one in label or [])
-        environ = settings.environ()
-        url = server or environ.get("ORCHESTRATOR_SERVER") or f"http://127.0.0.1:{environ.get('ORCHESTRATOR_PORT') or 8080}"
-        token = api_token or environ.get("ORCHESTRATOR_API_TOKEN")
-        Joined(server=url, api_token=token, group=checked_group(worker_group), slots=slots, labels=labels, say=_say).run()
+        joining = Joining(
+            group=checked_group(worker_group),
+            slots=slots,
+            labels=checked_labels(label or ()),
+            create=create,
+            grace=duration("--grace", grace),
+            wait=duration("--wait", wait),
+        )
+        try:
+            Joined(JoinClient(server or DEFAULT_SERVER, api_token), joining, _say).run()
+        except NotUp as err:
+            _say(f"error[{err.code}]: {err}")
+            raise typer.Exit(UNREACHABLE) from err
 
     _run(work)
 
 
-def _label(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise BadSettings(f"--label takes KEY=VALUE, not `{text}`")
-    return key, value
-
-
-@app.command(epilog="Example: orchestrator server stop --data ./.orchestrator")
+@app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator server stop --data ./.orchestrator")
 def stop(data: Data = None) -> None:
     """Stop the local server of a data folder, with every process it started."""
 

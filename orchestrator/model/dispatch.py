@@ -73,10 +73,10 @@ class PhaseReached(Reported):
 
 
 class JobPrepared(Reported):
-    """A job has been named and not yet made; it is made once this is acknowledged as saved."""
+    """A job has been named and not yet made; it is made once this is acknowledged as saved. None: it has been taken away."""
 
     kind: Literal["job"] = "job"
-    handle: JobHandle
+    handle: JobHandle | None
 
 
 class SaidLine(Frozen):

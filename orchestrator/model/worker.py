@@ -10,6 +10,8 @@ from pydantic import Field
 from orchestrator.model.values import Frozen, Instant
 
 DEFAULT_GROUP = ""  # the key of the default group
+OF_NODE = "orchestrator-node"  # the label by which a machine that has joined knows its own node
+OF_TOKEN = "orchestrator-token"  # noqa: S105 - the label with the uid of the token that it joined with
 
 
 class WorkerState(StrEnum):

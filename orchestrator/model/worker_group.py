@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -50,6 +50,7 @@ class WorkerGroup(Frozen):
     """
 
     key: str
+    name: str | None = None  # what clients with names of their own call it
     description: str | None = None
     labels: Mapping[str, str] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
@@ -59,7 +60,7 @@ class WorkerGroup(Frozen):
     idle_timeout: Duration = Field(timedelta(minutes=5), alias="idleTimeout")
     reserved: tuple[Reserved, ...] = ()
     allowed_namespaces: tuple[str, ...] = Field((), alias="allowedNamespaces")  # patterns; empty: every namespace
-    source: Literal["api", "file"] = "api"  # one declared in the server's file changes only there
+    source: Literal["api", "file", "queue"] = "api"  # one of the server's file changes only there; `queue`: known by its queue's tags so far
     created: Instant | None = None
     updated: Instant | None = None
 
@@ -112,25 +113,3 @@ def matches_any(patterns: Iterable[str], namespace: str) -> bool:
 
 def _matches(pattern: str, namespace: str) -> bool:
     return fnmatchcase(namespace, pattern) or (pattern.endswith(".*") and namespace == pattern[:-2])
-
-
-class JoinToken(Frozen):
-    """A token that lets machines join, and nothing else. Only a hash of its text is kept.
-
-    `group` None: any group. A revoked or expired one joins nobody any more; who has joined stays: shutting a machine out
-    means rotating the cluster's own token.
-    """
-
-    uid: str
-    name: str
-    description: str | None = None
-    group: str | None = None
-    prefix: str = ""  # the first characters of the text, to tell tokens apart
-    digest: str = Field("", repr=False)
-    created: Instant
-    expires: Instant | None = None
-    revoked: bool = False
-    uses: int = 0
-
-    def is_valid(self, now: Any) -> bool:
-        return not self.revoked and (self.expires is None or self.expires > now)

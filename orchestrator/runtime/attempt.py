@@ -213,6 +213,9 @@ class Attempt:
         while wait and not ticket.wait(0.2):
             self.stopping.check()
 
+    def forget_job(self) -> None:
+        self._place.reporter.put(self._report("job", handle=None))
+
     def afterwards(self, action: Callable[[], None]) -> None:
         self._afterwards.append(action)
 

@@ -10,23 +10,35 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orchestrator import errors
+from orchestrator.model.access_token import AccessToken
 from orchestrator.model.plan import FlowPlan
 from orchestrator.model.surroundings import Surroundings
 from orchestrator.model.values import Frozen, Json
+from orchestrator.model.worker_group import WorkerGroup
 from orchestrator.runtime.requests import (
+    CountUses,
     CreateExecution,
+    DeclareGroup,
     DeleteFiles,
     DeleteFlow,
     DeleteKeys,
+    DrainWorker,
+    EndToken,
     ExecutionAction,
     Explain,
+    ForgetGroup,
+    Join,
+    JoinedNode,
+    KeepToken,
     LogsAfter,
     MoveFile,
+    NamespaceDefaults,
     PlanFlow,
     PutFile,
     PutKey,
     SaveFlow,
     Watch,
+    WorkerNamed,
 )
 from orchestrator.store.port import SavedFlow
 
@@ -123,3 +135,48 @@ class ExecutorClient:
     async def cluster(self) -> Json:
         """What runs where: {"workers": [WorkerInfo], "queued": {group: count}, "executor": {...}}."""
         return json.loads(await self._ask("cluster", Frozen()))
+
+    # --- machines and who may join
+
+    async def _told(self, method: str, request: Frozen) -> Json:
+        return json.loads(await self._ask(method, request))
+
+    async def fleet(self) -> Json:
+        """{"cluster": as `cluster`, "declared": [WorkerGroup], "lost": [WorkerInfo], "drains": {node: ...}, "since": {worker: instant}}."""
+        return await self._told("fleet", Frozen())
+
+    async def worker(self, request: WorkerNamed) -> Json:
+        return await self._told("worker", request)
+
+    async def join(self, request: Join) -> None:
+        await self._ask("join", request)
+
+    async def joined(self, request: JoinedNode) -> Json:
+        return await self._told("joined", request)
+
+    async def drain(self, request: DrainWorker) -> Json:
+        return await self._told("drain", request)
+
+    async def declare_group(self, request: DeclareGroup) -> WorkerGroup:
+        return WorkerGroup.model_validate(await self._told("declare_group", request))
+
+    async def forget_group(self, request: ForgetGroup) -> None:
+        await self._ask("forget_group", request)
+
+    async def namespace_defaults(self, request: NamespaceDefaults) -> Json:
+        return await self._told("namespace_defaults", request)
+
+    async def keep_token(self, request: KeepToken) -> None:
+        await self._ask("keep_token", request)
+
+    async def end_token(self, request: EndToken) -> AccessToken | None:
+        """The token as it is then; None when it is gone."""
+        told = await self._told("end_token", request)
+        return None if told is None else AccessToken.model_validate(told)
+
+    async def count_uses(self, request: CountUses) -> None:
+        await self._ask("count_uses", request)
+
+    async def rotate_token(self) -> None:
+        """Returns once it is asked for; the cluster then starts anew, the executor with it."""
+        await self._ask("rotate_token", Frozen())

@@ -39,6 +39,15 @@ class Cluster(Protocol):
 
     def stop(self, place: str, stops: Sequence[Stop]) -> None: ...
 
+    def places_with(self, worker: str) -> Sequence[str]:
+        """The names of the places on a worker's machine: itself, the supervisor and the processes where there are any."""
+
+    def drain(self, worker: str) -> None:
+        """Have all on a worker's machine take nothing new. Asking again is harmless."""
+
+    def hand_back(self, worker: str) -> None:
+        """Have all that runs on a worker's machine stopped and handed back, cause WORKER_SHUTDOWN. Asking again is harmless."""
+
     async def inventory(self, place: str) -> Inventory | None:
         """What a place holds; None when it is known to be dead. Raises Unavailable when nothing is known."""
 

@@ -10,6 +10,7 @@ from typing import IO
 from orchestrator.errors import BadSettings, Conflict
 
 LOCK = "launcher.lock"
+ROTATION = "rotate-token"  # a file that asks for a new token of the cluster
 
 
 def claim(data: Path) -> IO[str]:
@@ -51,6 +52,20 @@ def holder(data: Path) -> int | None:
         return int((data / LOCK).read_text())
     except (OSError, ValueError):
         return None
+
+
+def ask_rotation(data: Path) -> None:
+    """Ask whoever holds the folder for a new token of the cluster, and a new cluster with it."""
+    (data / ROTATION).touch(mode=0o600)
+
+
+def rotation_asked(data: Path) -> bool:
+    return (data / ROTATION).exists()
+
+
+def rotated(data: Path) -> None:
+    """The old token is gone: forget that a new one was asked for."""
+    (data / ROTATION).unlink(missing_ok=True)
 
 
 def unusable(data: Path, err: OSError) -> BadSettings:

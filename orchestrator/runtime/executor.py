@@ -48,6 +48,7 @@ from orchestrator.runtime.lookout import Lookout
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
+from orchestrator.runtime.roster import Roster
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.watching import Watchers
@@ -78,7 +79,8 @@ class Executor:
         self.head_renderer = head_renderer or Renderer()
         self.places, self.watchers = Places(lambda: self.groups.declared), Watchers()
         self.meters = Meters()
-        self.lookout = Lookout(cluster=cluster, places=self.places, post=self.post, lose_run=self._lose_run)
+        self.roster = Roster(store, self.places, cluster, self.post)
+        self.lookout = Lookout(cluster=cluster, places=self.places, post=self.post, lose_run=self._lose_run, looked=lambda: self.roster.look(self.clock()))
         self.timers = Timers(self._ring, clock)
         installation = store.installation()
         self.dispatcher = Dispatcher(settings, RunTokens(base64.b64decode(installation.secrets["tokens"])), self.flows)

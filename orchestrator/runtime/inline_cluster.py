@@ -103,6 +103,17 @@ class InlineCluster:
         else:
             worker.stop("[" + ",".join(stop.model_dump_json() for stop in stops) + "]")
 
+    def places_with(self, worker: str) -> Sequence[str]:
+        return (worker,)
+
+    def drain(self, worker: str) -> None:
+        if worker in self._workers:
+            self._workers[worker].drain()
+
+    def hand_back(self, worker: str) -> None:
+        if worker in self._workers:
+            self._workers[worker].hand_back()
+
     async def inventory(self, place: str) -> Inventory | None:
         worker = self._place(place)
         return Inventory.model_validate_json(worker.inventory()) if worker is not None else None

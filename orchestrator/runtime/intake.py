@@ -22,11 +22,14 @@ from orchestrator.model.values import Json, Label
 from orchestrator.runtime import requests as asked
 from orchestrator.runtime.actions import Actions
 from orchestrator.runtime.client import failure
+from orchestrator.runtime.declaring import Declaring
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.explaining import Explaining
+from orchestrator.runtime.fleet import Fleet
 from orchestrator.runtime.overview import Overview
 from orchestrator.runtime.planning import Grounds, plan_of, standings_of
 from orchestrator.runtime.surroundings import surroundings
+from orchestrator.runtime.tokens import TokenDesk
 from orchestrator.runtime.turn import Turn
 from orchestrator.store.port import KeyValue, LogFilter, SavedFlow, StoredFile
 
@@ -39,7 +42,8 @@ class Intake:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._actions = Actions(executor)
-        self._desks: tuple[object, ...] = (self, Overview(executor), Explaining(executor))
+        overview = Overview(executor)
+        self._desks: tuple[object, ...] = (self, overview, Explaining(executor), Fleet(executor, overview), Declaring(executor), TokenDesk(executor))
         key = executor.settings.encryption_key()
         self._seal: Callable[[str], Json] | None = Sealer(key).seal if key is not None else None
 

@@ -83,6 +83,9 @@ class IsolatedRun:
                     self._around.reports.save_job(JobHandle.model_validate(told["handle"]), wait=True)
                     child.frames.send({"number": told["number"]})
 
+            case "job-gone":
+                self._around.reports.forget_job()
+
     def _hold(self, *, held: bool) -> None:
         if held:
             self._jobless.clear()

@@ -72,6 +72,9 @@ class ToldReports:
         while wait and not saved.wait(LOOK):
             self._home.stop.check()
 
+    def forget_job(self) -> None:
+        self._home.tell("job-gone")
+
     def afterwards(self, action: Callable[[], None]) -> None:
         self._home.afterwards.append(action)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from orchestrator.errors import OrchestratorError, Unavailable
+from orchestrator.model.execution import Cause
 from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.stopping import Stopped, StopSignal
@@ -23,6 +24,9 @@ class Ledger(Protocol):
 
     def save_job(self, handle: JobHandle, *, wait: bool) -> None:
         """Have a handle saved; with `wait` it is saved on return. Raises Stopped when the run is stopped meanwhile."""
+
+    def forget_job(self) -> None:
+        """Have the handle forgotten: whoever gets the run next begins it anew."""
 
     def afterwards(self, action: Callable[[], None]) -> None:
         """Call `action` once the run's outcome is saved."""
@@ -91,6 +95,8 @@ class JobRun:
         if self._stop:
             insist(lambda: self._runner.stop(handle, self._grace))  # again: it may have been made after the first stop
             insist(lambda: self._runner.remove(handle))
+            if self._runner.reattaches and self._stop.cause is Cause.WORKER_SHUTDOWN:
+                self._ledger.forget_job()  # it goes on elsewhere, with a job of its own
             return
         with suppress(OrchestratorError):
             self._runner.stop(handle, self._grace)

@@ -18,7 +18,7 @@ from orchestrator import settings as configuration
 from orchestrator.errors import BadSettings, OrchestratorError, Unavailable
 from orchestrator.model.worker import DEFAULT_GROUP, resource_of
 from orchestrator.runtime import ray_processes
-from orchestrator.runtime.data_folder import LOCK, claim
+from orchestrator.runtime.data_folder import LOCK, claim, rotated, rotation_asked
 from orchestrator.runtime.ports import is_free
 from orchestrator.runtime.ray_processes import GivenUp, Node
 from orchestrator.settings import Settings
@@ -26,6 +26,7 @@ from orchestrator.store.opening import open_store
 
 Say = Callable[[str], None]
 RECORD = "cluster.json"  # in the data folder: its Ray node
+TOKEN = "ray_token"  # noqa: S105 - in the data folder: the cluster's own token
 READY_LIMIT = 60.0  # seconds from Ray's start until flows can be run
 WATCH_EVERY = 0.5
 
@@ -77,12 +78,22 @@ class Launcher:
     # --- up
 
     def _up(self) -> None:
+        if rotation_asked(self._data):
+            self._drop_token()
         node = self._adopted()
         configuration.save(self._settings, self._settings_path)
         node = self._node = node or self._started()
         arguments = (str(self._settings_path), node.token_file, node.dashboard)
         ray_processes.boot("up", node, configuration.environ(), *arguments, given_up=self._stopping.is_set)
         self._await_ready()
+
+    def _drop_token(self) -> None:
+        """End the cluster and its token: the next one gets a new token, which only those who join again are told."""
+        node = self._node or self._recorded()
+        if node is not None:
+            forget(node, self._record)
+        (self._data / TOKEN).unlink(missing_ok=True)
+        rotated(self._data)
 
     @property
     def _settings_path(self) -> Path:
@@ -124,7 +135,7 @@ class Launcher:
     def _started(self) -> Node:
         self._say("Starting Ray (5 to 15 s)")
         temp = tempfile.mkdtemp(prefix="orch-")  # short: Ray's sockets lie below it, and their paths may have 107 bytes
-        node = self._node = Node(mark=ray_processes.new_mark(), token_file=str(self._data / "ray_token"), temp_dir=temp)
+        node = self._node = Node(mark=ray_processes.new_mark(), token_file=str(self._data / TOKEN), temp_dir=temp)
         ray_processes.write_token(Path(node.token_file))
         self._keep(node)  # before the start: a launcher that dies meanwhile leaves nothing unknown
         slots = self._settings.slots or 8 * (os.cpu_count() or 1)
@@ -170,6 +181,9 @@ class Launcher:
         while not self._stopping.wait(WATCH_EVERY):
             if len(vital) < 2 or not all(p.is_running() and p.status() != "zombie" for p in vital):
                 self._say("Ray has died: starting it again")
+                return
+            if rotation_asked(self._data):
+                self._say("Rotating the cluster's token: starting Ray again with a new one")
                 return
 
     def _down(self) -> None:

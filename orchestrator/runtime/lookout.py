@@ -20,7 +20,11 @@ LoseRun = Callable[[Turn, str, str], None]  # (turn, task run id, execution id):
 class Lookout:
     """Keeps `places` as the cluster is. `post` has something done in a turn of the executor."""
 
-    def __init__(self, *, cluster: Cluster, places: Places, post: Callable[[Callable[[Turn], Any]], None], lose_run: LoseRun) -> None:
+    def __init__(
+        self, *, cluster: Cluster, places: Places, post: Callable[[Callable[[Turn], Any]], None], lose_run: LoseRun, looked: Callable[[], None]
+    ) -> None:
+        """`looked` is called after every look, before anything is placed by it."""
+        self._looked = looked
         self._cluster, self._places, self._post, self._lose_run = cluster, places, post, lose_run
         self.presence = Presence()
 
@@ -49,6 +53,7 @@ class Lookout:
     async def look(self) -> None:
         """Look at the cluster once. Raises Unavailable."""
         self._places.see((await self._cluster.look()).workers)
+        self._looked()
         for place in self.presence.stopped(time.monotonic()):
             self._cluster.end(place)
             self.lost(place, is_certain=True)

@@ -6,7 +6,7 @@ Slots are counted from the runs that are out, never kept as a number of their ow
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -129,6 +129,11 @@ class Places:
         """The workers with what they use now."""
         return tuple(place.info.model_copy(update={"used": len(place.held), "resources_used": dict(place.resources_used)}) for place in self._workers.values())
 
+    def worker(self, name: str) -> WorkerInfo | None:
+        """One of them; None when it is not there (any more)."""
+        place = self._workers.get(name)
+        return None if place is None else place.info.model_copy(update={"used": len(place.held), "resources_used": dict(place.resources_used)})
+
     def worker_for(self, step: Step) -> str | None:
         """A worker that takes something which needs no slot: the one of the step's groups that holds least. None: there is none."""
         found = [place for place in self._of(Target.of(step, supervised=True, resources=None)) if place.info.state is WorkerState.UP]
@@ -186,6 +191,10 @@ class Places:
     def group_of(self, worker: str) -> str:
         """The group of a live worker."""
         return self._workers[worker].info.group
+
+    def held_at(self, places: Collection[str]) -> int:
+        """How many runs are out at these places."""
+        return sum(out.place in places for out in self._out.values())
 
     def holds(self, task_run_id: str) -> bool:
         """Whether a run waits or is out."""

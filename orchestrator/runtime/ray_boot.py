@@ -146,8 +146,9 @@ def is_there(name: str) -> bool:
 
 
 def join_info(address: str, token_file: str, dashboard: str = "") -> dict[str, Any]:
-    """What a machine must know and have to join this cluster."""
+    """What a machine must know and have to join this cluster. `session` is another for every cluster that there is, whatever its address."""
     return {
+        "session": str(ray.get_runtime_context().get_node_id()),
         "address": address,
         "token_file": token_file,
         "dashboard": dashboard,

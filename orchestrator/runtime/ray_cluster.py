@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,10 +15,12 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError
 from ray.util import list_named_actors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator import __version__
 from orchestrator.errors import Unavailable
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
 from orchestrator.model.place_name import PROCESS, SUPERVISOR, WORKER, PlaceName, node_prefix
 from orchestrator.model.resources import Resources
+from orchestrator.model.versions import serves
 from orchestrator.model.worker import DEFAULT_GROUP, WorkerInfo, WorkerState, resource_of
 from orchestrator.runtime.cluster import Sighting
 from orchestrator.runtime.ray_calls import NAMESPACE
@@ -27,6 +31,7 @@ MACHINE = ("CPU", "GPU", "memory")
 HEARD = 5.0  # seconds for a process of its own to hear that it must stop
 LEAVING = 30.0  # seconds that a place may take to end by itself
 RETRY_CREATION = 5.0  # seconds between attempts to make a worker on a node that refused one
+log = logging.getLogger(__name__)
 
 
 class RayCluster:
@@ -117,6 +122,9 @@ class RayCluster:
         try:
             handle = self._made(WorkerActor, name, info, slots=info.slots, max_concurrency=info.slots + 16, resources=held)
             inventory = await asyncio.wait_for(_inventory(handle), 60)
+            if inventory.version and not serves(__version__, inventory.version):
+                self._never(node_id, handle, inventory.version)
+                return
             self._infos[name] = info.model_copy(update={"version": inventory.version})
             self._heard(name)
             self._watch_over(name, handle)
@@ -124,6 +132,14 @@ class RayCluster:
             self._refused[node_id] = time.monotonic()
         finally:
             del self._making[node_id]
+
+    def _never(self, node_id: str, handle: Any, version: str) -> None:
+        """A node that came past the server's door with another version of us: told once, and not tried again."""
+        self._refused[node_id] = math.inf
+        log.warning(
+            "node-not-served node=%s version=%s ours=%s: install the server's version there, or end the node", node_prefix(node_id), version, __version__
+        )
+        ray.kill(handle, no_restart=True)
 
     def _name(self, kind: str, label: str, node_id: str) -> str:
         return str(PlaceName(kind, label, node_prefix(node_id), f"{int(time.time() * 1000):x}", node_id == self._head))
@@ -215,6 +231,18 @@ class RayCluster:
         if (name := PlaceName.parse(place)) is not None and name.kind == PROCESS:
             self._leaving.add(task := asyncio.create_task(_heard_or_killed(handle, told)))
             task.add_done_callback(self._leaving.discard)
+
+    def places_with(self, worker: str) -> Sequence[str]:
+        here = PlaceName.parse(worker)
+        return [name for name in self._handles if here is not None and (place := PlaceName.parse(name)) is not None and place.node == here.node]
+
+    def drain(self, worker: str) -> None:
+        for name in self.places_with(worker):
+            self._handles[name].drain.remote()
+
+    def hand_back(self, worker: str) -> None:
+        for name in self.places_with(worker):
+            self._handles[name].hand_back.remote()
 
     def _is_gone(self, place: str) -> bool:
         """Whether a place that we do not know has surely stopped: its node is there without it, or was ended with our own head."""

@@ -52,6 +52,12 @@ class _Watched:
         held: str = self._place.inventory()
         return held
 
+    def drain(self) -> None:
+        self._place.drain()
+
+    def hand_back(self) -> None:
+        self._place.hand_back()
+
     def leave(self) -> None:
         """End once nothing is held and all is said."""
         self._place.leave()

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from orchestrator.model.values import Frozen, Instant, Json
+from orchestrator.model.access_token import AccessToken
+from orchestrator.model.values import Duration, Frozen, Instant, Json
+from orchestrator.model.worker_group import WorkerGroup
 
 
 class SaveFlow(Frozen):
@@ -133,3 +135,86 @@ class Explain(Frozen):
 
     execution_id: str
     task: str | None = None
+
+
+# --- workers, their groups, and who may join
+
+
+class DeclareGroup(Frozen):
+    """Declare a worker group, or with `replace` change its declaration. Answer: the WorkerGroup.
+
+    Conflict when it is there (NotFound with `replace` when it is not), or is declared in the server's file.
+    """
+
+    group: WorkerGroup
+    replace: bool = False
+
+
+class ForgetGroup(Frozen):
+    """Undeclare a group. `named_by` are flows that name it; with them, or with live workers, it takes `force`."""
+
+    key: str
+    named_by: tuple[str, ...] = ()
+    force: bool = False
+
+
+class NamespaceDefaults(Frozen):
+    """What a namespace says of places and plugins. With `defaults` it is replaced, an empty map removes it. Answer: the document."""
+
+    namespace: str
+    defaults: Mapping[str, Json] | None = None
+
+
+class KeepToken(Frozen):
+    """Keep a token that the server has minted: all but its text. NotFound for a group that work may not name."""
+
+    token: AccessToken
+
+
+class EndToken(Frozen):
+    """Revoke a token, or with `delete` forget it. Answer: the AccessToken, null when it is forgotten."""
+
+    uid: str
+    delete: bool = False
+
+
+class CountUses(Frozen):
+    """Requests made with view tokens since they were counted last, by uid."""
+
+    uses: Mapping[str, int]
+
+
+class Join(Frozen):
+    """A machine wants to work for a group; `create` declares it where it is not. `token` is the uid of the token it came with.
+
+    NotFound for an unknown group, NotAllowed when the token opens nothing any more.
+    """
+
+    group: str
+    create: bool = False
+    token: str | None = None
+
+
+class JoinedNode(Frozen):
+    """The worker of the node that a machine joined under `mark`. Answer: {"worker": WorkerInfo | null, "drain": {...} | null,
+    "ask_again": seconds}."""
+
+    mark: str
+
+
+class DrainWorker(Frozen):
+    """Send a worker nothing more, and hand back what still runs after `grace`. `worker` is the beginning of its id, of its
+    name or of its machine's, or of none where `mark` names its node. Answer: as JoinedNode.
+
+    NotFound for none, Refused for several.
+    """
+
+    worker: str = ""
+    mark: str | None = None
+    grace: Duration
+
+
+class WorkerNamed(Frozen):
+    """One worker, lost ones too, by the beginning of its id. Answer, errors: as DrainWorker."""
+
+    worker: str

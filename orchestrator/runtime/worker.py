@@ -133,6 +133,20 @@ class Worker:
             self._emptied.wait(0.2)
         self.close()
 
+    def hand_back(self) -> None:
+        """Take nothing new, stop what runs and hand it back with the cause WORKER_SHUTDOWN. Returns at once."""
+        self._stop_all()
+
+    def _stop_all(self) -> list[threading.Thread]:
+        """The threads that see each run stopped."""
+        self._draining = True
+        with self._lock:
+            held = [attempt for attempt in self._held.values() if not (attempt.stopping or attempt.over.is_set())]
+        stopping = [threading.Thread(target=self._stop_attempt, args=(attempt, Cause.WORKER_SHUTDOWN), daemon=True) for attempt in held]
+        for thread in stopping:
+            thread.start()
+        return stopping
+
     def idle(self) -> bool:
         """Whether nothing is held."""
         with self._lock:
@@ -140,12 +154,7 @@ class Worker:
 
     def close(self) -> None:
         """End every run and leave nothing behind. What was held is the executor's to send elsewhere."""
-        self._draining = True
-        with self._lock:
-            held = list(self._held.values())
-        stopping = [threading.Thread(target=attempt.stop, args=(Cause.WORKER_SHUTDOWN,), daemon=True) for attempt in held]
-        for thread in stopping:
-            thread.start()
+        stopping = self._stop_all()
         deadline = time.monotonic() + LAST_WORDS
         for thread in stopping:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -40,9 +40,9 @@ class WorkerGroups:
         self._of_file = {group.key: group.model_copy(update={"source": "file"}) for group in settings.worker_groups}
         stored = {name.removeprefix(GROUP): WorkerGroup.model_validate(raw) for name, raw in store.settings(GROUP).items()}
         self._declared = {**stored, **self._of_file}
-        in_file = {name: NamespaceDefaults.of(raw) for name, raw in settings.namespaces.items()}
+        self._namespaces_of_file = {name: NamespaceDefaults.of(raw) for name, raw in settings.namespaces.items()}
         in_store = {name.removeprefix(NAMESPACE): NamespaceDefaults.of(raw) for name, raw in store.settings(NAMESPACE).items()}
-        self._namespaces = {**in_file, **in_store}
+        self._namespaces = {**self._namespaces_of_file, **in_store}
         self._rules = self._made_rules()
         self.version = 0  # goes up with every change
 
@@ -69,6 +69,15 @@ class WorkerGroups:
     def nearest(self, key: str) -> str | None:
         return next(iter(get_close_matches(key, [one for one in self._declared if one], 1)), None)
 
+    def unknown(self, key: str) -> NotFound:
+        """The refusal of a group that is not declared, with the nearest that is."""
+        near = self.nearest(key)
+        return NotFound(f"worker group '{key}' is not declared" + (f"; did you mean '{near}'?" if near else ""))
+
+    def namespaces_naming(self, key: str) -> Sequence[str]:
+        """The namespaces whose defaults send work to a group."""
+        return sorted(name for name, one in self._namespaces.items() if key in keys_in(one.asked))
+
     def namespace(self, name: str) -> Mapping[str, Json]:
         """The document of a namespace's own defaults; empty when it sets none."""
         found = self._namespaces.get(name)
@@ -89,7 +98,7 @@ class WorkerGroups:
         """Undeclare a group. Raises NotFound, Conflict for one of the server's file."""
         self._refuse_of_file(key)
         if key not in self._declared:
-            raise NotFound(f"worker group '{key}' is not declared")
+            raise self.unknown(key)
         turn.settings[GROUP + key] = None
         turn.after.append(lambda: self._take(key, None))
 
@@ -105,14 +114,15 @@ class WorkerGroups:
         self.version += 1
 
     def set_namespace(self, turn: Turn, name: str, raw: Mapping[str, Json]) -> None:
-        """Replace what a namespace says; an empty document removes it. Raises ValueError when it cannot be read."""
+        """Replace what a namespace says; an empty document leaves what the server's file says. Raises ValueError when it cannot be read."""
         made = NamespaceDefaults.of(raw)
         turn.settings[NAMESPACE + name] = dict(raw) or None
         turn.after.append(lambda: self._take_namespace(name, made))
 
     def _take_namespace(self, name: str, made: NamespaceDefaults) -> None:
-        if made.raw:
-            self._namespaces[name] = made
+        found = made if made.raw else self._namespaces_of_file.get(name)
+        if found is not None:
+            self._namespaces[name] = found
         else:
             self._namespaces.pop(name, None)
         self._rules = self._made_rules()
@@ -127,3 +137,10 @@ class WorkerGroups:
             server_defaults=self._settings.plugin_defaults,
             matches=lambda wanted, name: matches(wanted, name, registry.load),
         )
+
+
+def keys_in(wanted: Asked) -> Sequence[str]:
+    """The keys of groups that a level names, as written; blank ones left out."""
+    named = [wanted.worker_group.key or ""] if wanted.worker_group is not None else []
+    named += [step.worker_group for step in wanted.placement if isinstance(step.worker_group, str)]
+    return [key.strip() for key in named if key.strip()]

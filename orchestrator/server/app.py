@@ -5,9 +5,11 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from orchestrator.model.node_token import NodeTokens
 from orchestrator.model.run_token import RunTokens
 from orchestrator.runtime.client import ExecutorClient
-from orchestrator.server import problems
+from orchestrator.runtime.requests import CountUses
+from orchestrator.server import minting, problems
 from orchestrator.server.auth import Door
 from orchestrator.server.parts import JoinInfo, Parts
 from orchestrator.server.paths import OnePath
@@ -24,8 +26,11 @@ from orchestrator.server.routes import (
     flows,
     follow,
     health,
+    instance,
+    instance_queues,
     keys,
     logs,
+    namespace_defaults,
     namespace_files,
     namespaces,
     outputs,
@@ -34,8 +39,12 @@ from orchestrator.server.routes import (
     run_files,
     run_records,
     runs,
+    tokens,
     triggers,
+    worker_groups,
+    workers,
 )
+from orchestrator.server.tally import Tally
 from orchestrator.settings import Settings
 from orchestrator.store.blobs import Blobs
 from orchestrator.store.port import Reader
@@ -57,12 +66,18 @@ ROUTERS = (
     flow_sets.router,
     flows.router,
     keys.router,
+    namespace_defaults.router,
     namespaces.router,
     namespace_files.router,
     outputs.router,
     triggers.router,
     plugins.router,
     evaluations.router,
+    workers.router,
+    worker_groups.router,
+    instance.router,
+    instance_queues.router,
+    tokens.router,
     cluster.router,
     explain.router,
     prometheus.router,
@@ -77,18 +92,30 @@ def create_app(
     settings: Settings,
     blobs: Blobs,
     run_tokens: RunTokens,
+    node_tokens: NodeTokens,
     join_info: JoinInfo | None = None,
 ) -> FastAPI:
     """The HTTP API. `join_info` tells a machine that wants to join where the cluster is; without it none can join."""
+    tally = Tally(lambda uses: executor.count_uses(CountUses(uses=uses)))
     app = FastAPI(
         title="orchestrator",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(OnePath), Middleware(Door, api_token=settings.api_token, run_tokens=run_tokens)],
+        middleware=[
+            Middleware(OnePath),
+            Middleware(
+                Door,
+                api_token=settings.api_token,
+                run_tokens=run_tokens,
+                node_tokens=node_tokens,
+                minted=minting.reader_of(reader),
+                used=tally.count,
+            ),
+        ],
     )
-    app.state.parts = Parts(executor, reader, settings, blobs, run_tokens, join_info)
+    app.state.parts = Parts(executor, reader, settings, blobs, run_tokens, node_tokens, join_info)
     app.state.health = health.Health()
     problems.install(app)
     for router in ROUTERS:

@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from orchestrator.model.node_token import NodeTokens
 from orchestrator.model.run_token import RunTokens
 from orchestrator.runtime.client import ExecutorClient
 from orchestrator.server.app import create_app
@@ -25,12 +26,14 @@ async def serve_api(settings: Settings, executor: ExecutorClient, join: dict[str
         token = Path(join["token_file"]).read_text().strip() if join["token_file"] else ""  # a cluster of somebody else's may have none
         return {**told, "ray_token": token, "installation": installation.id}
 
+    secret = base64.b64decode(installation.secrets["tokens"])
     app = create_app(
         executor=executor,
         reader=reader,
         settings=settings,
         blobs=Blobs(settings.data_dir / "storage"),
-        run_tokens=RunTokens(base64.b64decode(installation.secrets["tokens"])),
+        run_tokens=RunTokens(secret),
+        node_tokens=NodeTokens(secret),
         join_info=join_info,
     )
     await serve(app, settings)

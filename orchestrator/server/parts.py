@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
+from orchestrator.model.node_token import NodeTokens
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.values import Json
 from orchestrator.runtime.client import ExecutorClient
@@ -29,6 +30,7 @@ class Parts:
     settings: Settings
     blobs: Blobs
     run_tokens: RunTokens
+    node_tokens: NodeTokens
     join_info: JoinInfo | None = None
 
 

@@ -75,6 +75,8 @@ class FakeServer:
         self.violations: list[Json] = [{"index": 0, "diagnostics": []}]  # the answer to every validation
         self.plan: Json = {}
         self.sent: list[bytes] = []  # bodies of validations and plans
+        self.further: dict[tuple[str, str], Any] = {}  # answers by method and path: a value, (status, value), or a list of them, of which the last stays
+        self.bodies: dict[str, Any] = {}  # what was sent along, by `METHOD path`
         self._http = _Quiet(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -86,12 +88,19 @@ class FakeServer:
         self._http.server_close()
 
 
+def _next(answers: dict[tuple[str, str], Any], key: tuple[str, str]) -> tuple[int, Any]:
+    told = answers[key]
+    if isinstance(told, list):
+        told = told.pop(0) if len(told) > 1 else told[0]
+    return told if isinstance(told, tuple) else (204 if told is None else 200, told)
+
+
 def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._serve()
 
-        do_POST = do_PUT = do_DELETE = do_GET
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
@@ -103,6 +112,10 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             fake.asked.append(f"{self.command} {path}")
             if fake.token and self.headers.get("Authorization") != f"Bearer {fake.token}":
                 return self._answer(401, None)
+            if self.body and self.headers.get("Content-Type") == "application/json":
+                fake.bodies[f"{self.command} {path}"] = json.loads(self.body)
+            if (self.command, path) in fake.further:
+                return self._answer(*_next(fake.further, (self.command, path)))
             for method, pattern, serve in _ROUTES:
                 found = re.fullmatch(pattern, path)
                 if found and method == self.command:

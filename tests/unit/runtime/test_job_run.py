@@ -258,3 +258,23 @@ def test_a_phase_is_reported(house: House) -> None:
     house.run({"type": "test.Script"})
     house.executor.outcome()
     assert [one["name"] for one in house.executor.of("phase")] == ["files_out"]
+
+
+def test_a_job_that_is_handed_back_is_taken_away_and_its_handle_forgotten_before_that_is_told(house: House, site: Site) -> None:
+    site.at["wait"] = threading.Event()
+    house.run({"type": "test.Script"})
+    site.until("wait")
+    house.worker.hand_back()
+    assert house.executor.outcome()["cause"] == "WORKER_SHUTDOWN"
+    assert (site.made, site.done[-1]) == (set(), "remove")
+    kinds = [(one["kind"], one.get("handle", "")) for one in house.executor.reports]
+    assert kinds.index(("job", None)) < kinds.index(("outcome", ""))
+
+
+def test_a_killed_jobs_handle_is_kept(house: House, site: Site) -> None:
+    site.at["wait"] = threading.Event()
+    house.run({"type": "test.Script"})
+    site.until("wait")
+    house.stop()
+    house.executor.outcome()
+    assert None not in [one["handle"] for one in house.executor.of("job")]

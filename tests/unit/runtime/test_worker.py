@@ -324,3 +324,25 @@ def test_run_to_end_returns_when_the_outcome_is_on_its_way(house: House) -> None
 def test_a_list_of_dispatches_is_done_whole(house: House) -> None:
     house.worker.run("[" + ",".join(dispatch({"type": RETURN, "format": str(n)}, f"r{n}") for n in range(20)) + "]")
     assert [house.executor.outcome(f"r{n}")["outputs"]["value"] for n in range(20)] == [str(n) for n in range(20)]
+
+
+def test_a_worker_that_drains_lets_what_runs_go_on_and_hands_back_what_comes(house: House) -> None:
+    house.run({"type": "test.Held"})
+    begun()
+    house.worker.drain()
+    house.run({"type": RETURN, "format": "new"}, "r2")
+    assert (house.executor.outcome("r2")["cause"], house.held()) == ("WORKER_SHUTDOWN", [("r1", 1)])
+    Held.go.set()
+    assert house.executor.outcome()["state"] == "SUCCESS"
+
+
+def test_a_worker_that_hands_back_stops_what_runs_and_takes_nothing_more(house: House) -> None:
+    house.run({"type": "test.Held"})
+    begun()
+    house.worker.hand_back()
+    house.worker.hand_back()
+    assert (house.executor.outcome()["state"], house.executor.outcome()["cause"]) == ("FAILED", "WORKER_SHUTDOWN")
+    house.run({"type": RETURN, "format": "new"}, "r2")
+    assert house.executor.outcome("r2")["cause"] == "WORKER_SHUTDOWN"
+    house.until_idle()
+    assert len(house.executor.of("outcome", "r1")) == 1

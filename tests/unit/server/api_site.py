@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from api_stand_in import StandIn
 
+from orchestrator.model.node_token import NodeTokens
 from orchestrator.model.run_token import RunTokens
 from orchestrator.server.app import create_app
 from orchestrator.settings import Settings
@@ -30,7 +31,7 @@ class Site:
     """An application over a stand-in, and a way to reach it."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.executor = StandIn()
+        self.executor = StandIn(Settings(**settings))
         self.blobs = Blobs(folder)
         self.tokens = RunTokens(b"k" * 32)
         self.app = create_app(
@@ -39,7 +40,9 @@ class Site:
             settings=Settings(**settings),
             blobs=self.blobs,
             run_tokens=self.tokens,
+            node_tokens=NodeTokens(b"k" * 32),
             join_info=lambda: {
+                "session": "s1",
                 "address": "127.0.0.1:6379",
                 "ray_token": "rt",
                 "installation": "i",

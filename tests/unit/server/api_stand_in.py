@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from api_desks import Desks
+
 from orchestrator.errors import Conflict, FlowInvalid, InputInvalid, NotFound, OrchestratorError
 from orchestrator.lang.source import parse_yaml
 from orchestrator.model.execution import Execution
@@ -19,6 +21,7 @@ from orchestrator.model.state import Lifecycle, State
 from orchestrator.model.surroundings import Surroundings
 from orchestrator.model.values import Label, labels_of
 from orchestrator.runtime.client import ExecutorClient, failure
+from orchestrator.settings import Settings
 from orchestrator.store.memory import MemoryStore
 from orchestrator.store.port import Changes, KeyValue, SavedFlow, StoredFile
 
@@ -26,7 +29,7 @@ from orchestrator.store.port import Changes, KeyValue, SavedFlow, StoredFile
 class StandIn:
     """`call` is the transport of an ExecutorClient."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
         self.store = MemoryStore()
         self.store.take_ownership("stand-in", self.now())
         self.numbers = count(1)
@@ -37,6 +40,7 @@ class StandIn:
         self.watchers = 0
         self._counted = asyncio.Event()
         self.client = ExecutorClient(self.call)
+        self.desks = Desks(self.store, settings or Settings(), self.on_cluster, lambda: self.workers)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -45,7 +49,10 @@ class StandIn:
         body = json.loads(text)
         self.asked.append((method, body))
         try:
-            answer = getattr(self, "on_" + method)(body)
+            serve = getattr(self, "on_" + method, None)
+            if serve is None:
+                return await self.desks.call(method, text)
+            answer = serve(body)
             return json.dumps(await answer if asyncio.iscoroutine(answer) else answer) if not isinstance(answer, str) else answer
         except OrchestratorError as err:
             return failure(err)

@@ -137,29 +137,3 @@ async def test_running_work_reads_namespace_files(run: tuple[Site, str]) -> None
     async with site.client(Authorization=f"Bearer {site.tokens.mint(id, later())}") as api:
         assert (await api.get(paths.at(paths.NAMESPACE_FILES, execution_id=id, namespace="io.acme"))).json() == ["/d/a.py"]
         assert (await api.get(paths.at(paths.NAMESPACE_FILE, execution_id=id, namespace="io.acme"), params={"path": "d/a.py"})).content == b"print()"
-
-
-async def test_a_machine_joins_only_with_the_same_versions(site: Callable[..., Site]) -> None:
-    made = site(api_token="secret")
-    async with made.client(Authorization="Bearer secret") as api:
-        same = {"orchestrator": "0.1.0", "ray": "2.51.0", "python": "3.11.9"}
-        assert (await api.post("/api/v1/cluster/join", json={"group": "gpu", "slots": 2, "versions": same})).json()["ray_token"] == "rt"
-        differs = await api.post("/api/v1/cluster/join", json={"versions": {**same, "ray": "2.9.0"}})
-        assert differs.status_code == 409
-        assert "ray 2.9.0 (the server has 2.51.0)" in differs.json()["message"]
-    async with made.client() as api:
-        assert (await api.post("/api/v1/cluster/join", json={})).status_code == 401
-
-
-async def test_without_a_token_only_this_machine_joins(site: Callable[..., Site]) -> None:
-    made = site()
-    for peer, status in (("127.0.0.1", 200), ("::1", 200), ("192.0.2.7", 403)):
-        transport = httpx.ASGITransport(made.app, client=(peer, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as api:
-            assert (await api.post("/api/v1/cluster/join", json={})).status_code == status
-
-
-async def test_worker_groups_show_workers_and_what_waits(api: httpx.AsyncClient) -> None:
-    groups = (await api.get("/api/v1/worker-groups")).json()["workerGroups"]
-    assert [(group["key"], group["slots"], group["queued"]) for group in groups] == [("", 8, 0), ("gpu", 0, 2)]
-    assert [worker["name"] for worker in (await api.get("/api/v1/workers")).json()["workers"]] == ["w1"]
