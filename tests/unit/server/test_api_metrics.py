@@ -27,7 +27,7 @@ CLUSTER: dict[str, Any] = {
 
 
 async def read(site: Site) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    site.executor.on_cluster = lambda body: CLUSTER  # type: ignore[attr-defined]
+    site.executor.on_cluster = lambda body: CLUSTER  # type: ignore[method-assign]
     async with site.client() as client:
         answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
