@@ -48,6 +48,7 @@ from orchestrator.runtime.lookout import Lookout
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
+from orchestrator.runtime.scaling import Scaling
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.watching import Watchers
@@ -78,7 +79,10 @@ class Executor:
         self.head_renderer = head_renderer or Renderer()
         self.places, self.watchers = Places(lambda: self.groups.declared), Watchers()
         self.meters = Meters()
-        self.lookout = Lookout(cluster=cluster, places=self.places, post=self.post, lose_run=self._lose_run)
+        self.scaling = Scaling(
+            groups=self.groups, places=self.places, cluster=cluster, overdue=lambda growth: self.post(lambda turn: self.placing.no_machine_comes(turn, growth))
+        )
+        self.lookout = Lookout(cluster=cluster, places=self.places, post=self.post, lose_run=self._lose_run, before=lambda: self.scaling.look(clock()))
         self.timers = Timers(self._ring, clock)
         installation = store.installation()
         self.dispatcher = Dispatcher(settings, RunTokens(base64.b64decode(installation.secrets["tokens"])), self.flows)
@@ -98,6 +102,7 @@ class Executor:
             meters=self.meters,
             ring=lambda at, execution_id, run_id: self.timers.set(at, execution_id, (PLACE, run_id)),
         )
+        self.placing.asked_for, self.placing.may_grow = self.scaling.asked_for, self.scaling.may_grow
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orchestrator.errors import Unavailable
@@ -20,8 +20,11 @@ LoseRun = Callable[[Turn, str, str], None]  # (turn, task run id, execution id):
 class Lookout:
     """Keeps `places` as the cluster is. `post` has something done in a turn of the executor."""
 
-    def __init__(self, *, cluster: Cluster, places: Places, post: Callable[[Callable[[Turn], Any]], None], lose_run: LoseRun) -> None:
-        self._cluster, self._places, self._post, self._lose_run = cluster, places, post, lose_run
+    def __init__(
+        self, *, cluster: Cluster, places: Places, post: Callable[[Callable[[Turn], Any]], None], lose_run: LoseRun, before: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`before` is called ahead of every further look, while places are still as the last turn left them."""
+        self._cluster, self._places, self._post, self._lose_run, self._before = cluster, places, post, lose_run, before
         self.presence = Presence()
 
     def begin(self) -> None:
@@ -58,6 +61,7 @@ class Lookout:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             try:
+                await self._before()
                 await self.look()
             except Unavailable:
                 continue
