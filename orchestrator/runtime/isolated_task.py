@@ -62,15 +62,20 @@ class ToldReports:
         self._home.tell("metric", metric=dict(metric))
 
     def save_job(self, handle: JobHandle, *, wait: bool) -> None:
+        saved = self._saved("job", handle=handle.model_dump(mode="json"))
+        while wait and not saved.wait(LOOK):
+            self._home.stop.check()
+
+    def _saved(self, do: str, **facts: Json) -> threading.Event:
+        """Have the worker report something; set once it is saved."""
         saved = threading.Event()
 
         def answered(told: Mapping[str, Any], descriptors: Sequence[int]) -> bool:
             saved.set()
             return True
 
-        self._home.ask("job", answered, handle=handle.model_dump(mode="json"))
-        while wait and not saved.wait(LOOK):
-            self._home.stop.check()
+        self._home.ask(do, answered, **facts)
+        return saved
 
     def forget_job(self) -> None:
         self._home.tell("job-gone")

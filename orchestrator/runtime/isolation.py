@@ -122,6 +122,7 @@ class Zygote:
 
     def __init__(self, line: Line, recipe: Recipe, *, key: str, environment: Mapping[str, str], folder: Path) -> None:
         self.line, self._key = line, key
+        self.proven: set[str] = set()  # modules that it has loaded and lived on
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._frames = Frames(ours)
         with theirs:
@@ -164,11 +165,12 @@ class Isolation:
             stop.add(lambda child=child: child.stop(stop.cause or Cause.KILLED))  # type: ignore[misc]
             zygote.fork(child, warm)
             if child.greeted():
+                zygote.proven.update(warm)
                 return child
             child.gone()
             stop.check()
             zygote.end()  # if it lives it hangs
-            self._cold.update(warm)
+            self._cold.update(set(warm) - zygote.proven)
         stop.check()
         raise Unavailable("no process can be had for an isolated run: the process that it would come of does not start; the worker's log tells why")
 
@@ -181,8 +183,3 @@ class Isolation:
                 key = KEY.format("zygote", next(self._numbers))
                 self._zygote = Zygote(self._spawner.line(), self._recipe, key=key, environment=self._environment(), folder=self._folder)
             return self._zygote
-
-    def close(self) -> None:
-        with self._lock:
-            if self._zygote is not None:
-                self._zygote.end()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import registry
 from orchestrator import settings as configuration
 
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ def means_of(config: dict[str, Any]) -> Means:
     from orchestrator.runtime.node import Node
     from orchestrator.runtime.task_work import Means
 
-    for kind in registry.KINDS:
-        registry.types(kind)  # read once for all that is forked from here
     node = Node(Path(config["base"]), frozenset(config["docker_allow"]))
     tasks = BuiltTasks()
     return Means(config["installation"], _services(config["server"]), node, tasks, config["default_runner"], docker_answers)

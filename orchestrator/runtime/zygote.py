@@ -17,6 +17,7 @@ import traceback
 from contextlib import suppress
 from importlib import import_module
 
+from orchestrator import registry
 from orchestrator.runtime import isolated_process
 from orchestrator.runtime.frames import Frames
 from orchestrator.runtime.task_work import Means
@@ -33,6 +34,8 @@ def main() -> None:
     faulthandler.enable()
     means: Means = isolated_process.named(first["maker"])(first["given"])
     isolated_process.find_mark()
+    for kind in registry.KINDS:
+        registry.types(kind)  # read once for all that are forked
     gc.freeze()
     while (request := frames.receive()) is not None:
         end = frames.descriptor()

@@ -60,7 +60,8 @@ class Session:
                 self._driver.interrupt(self._raw)
 
     def _unconnected(self, err: BaseException) -> TaskFailed:
-        driver, told = self._driver, " ".join(self._driver.told(err).split())
+        driver = self._driver
+        told = " ".join(" ".join(line for line in driver.told(err).splitlines() if not line.startswith("\t")).split())  # without its guesses
         if not driver.is_unreachable(err):
             return TaskFailed(f"{driver.kind} refuses the connection to {driver.place()}: {told}")
         group = self._ctx.info.group

@@ -10,17 +10,17 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from orchestrator.runtime import isolated_run
 from orchestrator.runtime.spawner_process import RUN, SPAWNER
+from tests.unit.runtime.isolated_house import alive, done, isolated_house, killed, pids_in, run, until, zygote_of
 from tests.unit.runtime.isolated_tasks import SECRET, TASKS, recipe
-from tests.unit.runtime.worker_house import PATIENCE, House, dispatch
+from tests.unit.runtime.worker_house import House, dispatch
 
 WITHIN = 1.0  # seconds from a stop to KILLED
 RETURN = "io.kestra.plugin.core.debug.Return"
@@ -29,46 +29,8 @@ STUBBORN = ["spins", "holds_the_interpreter", "ignores_signals", "stops_itself"]
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path / "base", TASKS, slots=64, isolated_by=recipe(tmp_path / "base"))
-    yield made
-    made.worker.close()
-
-
-def run(house: House, what: str, name: str = "r1", *, facts: dict[str, Any] | None = None, **properties: Any) -> None:
-    house.run({"type": "test.Isolated", "what": what, **properties}, name, **(facts or {}))
-
-
-def done(house: House, what: str, **more: Any) -> dict[str, Any]:
-    run(house, what, **more)
-    return house.executor.outcome()
-
-
-def until(holds: Callable[[], Any], within: float = PATIENCE) -> Any:
-    deadline = time.monotonic() + within
-    while not (found := holds()):
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.005)
-    return found
-
-
-def pids_in(path: Path, count: int = 1) -> list[int]:
-    found: list[int] = until(lambda: path.exists() and len(path.read_text().split()) >= count and [int(pid) for pid in path.read_text().split()])
-    return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
-
-
-def zygote_of(pid: int) -> psutil.Process:
-    """The process that a child was forked from: a sister of it, below the same spawner."""
-    spawner = psutil.Process(pid).parent()
-    assert spawner is not None
-    (found,) = [one for one in spawner.children() if one.pid != pid and "runtime.zygote" in " ".join(one.cmdline()) and one.name() != "isolated"]
-    return found
+    with isolated_house(tmp_path) as made:
+        yield made
 
 
 # --- the same as in a thread
@@ -178,13 +140,6 @@ def test_it_sees_an_allowed_environment_no_secret_and_no_file_of_its_worker(tmp_
 
 
 # --- killed
-
-
-def killed(house: House, name: str = "r1", *, cause: str = "KILLED") -> tuple[dict[str, Any], float]:
-    began = time.monotonic()
-    house.stop(name, cause=cause)
-    outcome = house.executor.outcome(name)
-    return outcome, time.monotonic() - began
 
 
 @pytest.mark.parametrize("what", STUBBORN)
@@ -321,85 +276,3 @@ def test_its_commands_end_with_it_when_it_is_killed(house: House, tmp_path: Path
 def test_a_task_described_by_text_may_be_isolated(house: House) -> None:
     house.run({"type": "io.kestra.plugin.core.templating.TemplatedTask", "spec": "type: core.debug.Return\nformat: hello"})
     assert house.executor.outcome()["outputs"] == {"value": "hello"}
-
-
-# --- dead by itself
-
-
-@pytest.mark.parametrize(
-    ("what", "cause", "told"),
-    [("exits", "EXIT_CODE", "exit code 7"), ("crashes", "EXIT_CODE", "signal 11 (SIGSEGV"), ("is_killed", "EXIT_CODE", "signal 9 (SIGKILL)")],
-)
-def test_a_child_that_dies_fails_its_run_and_nothing_else(house: House, what: str, cause: str, told: str) -> None:
-    outcome = done(house, what, count=7)
-    assert (outcome["state"], outcome["cause"]) == ("FAILED", cause)
-    assert told in outcome["error"]
-    assert house.executor.lines()[-1] == ("ERROR", outcome["error"])
-    assert what == "is_killed" or house.executor.lines()[0] == ("INFO", "said before")
-    run(house, "says", "r2")
-    assert house.executor.outcome("r2")["state"] == "SUCCESS"
-
-
-def test_a_kill_that_came_with_others_for_lack_of_memory_is_told_as_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    counted = iter(range(10))
-    monkeypatch.setattr(isolated_run, "oom_kills", lambda: next(counted))
-    outcome = done(house, "is_killed")
-    assert (outcome["cause"], "memory ran out" in outcome["error"]) == ("OOM", True)
-
-
-def test_one_that_closes_the_line_to_its_worker_fails(house: House, tmp_path: Path) -> None:
-    assert "exit code 1 before its task did" in done(house, "lets_go")["error"]
-    run(house, "ends_its_line", "r2", file=str(tmp_path / "pids"))
-    assert "let go of its worker" in house.executor.outcome("r2")["error"]
-    assert not [pid for pid in pids_in(tmp_path / "pids") if alive(pid)]
-
-
-@pytest.mark.parametrize("kind", ["Threaded", "Broken", "Fatal"])
-def test_a_module_that_cannot_be_loaded_beforehand_does_no_harm(house: House, kind: str) -> None:
-    for number in range(2):
-        house.run({"type": f"test.{kind}", "what": "says"}, f"r{number}")
-        assert house.executor.outcome(f"r{number}")["state"] == "SUCCESS"
-        run(house, "says", f"other{number}")
-        assert house.executor.outcome(f"other{number}")["state"] == "SUCCESS"
-
-
-def test_an_exit_without_an_outcome_is_a_failure_even_with_code_0(house: House) -> None:
-    assert "exit code 0 before its task did" in done(house, "exits", count=0)["error"]
-
-
-def test_children_go_on_when_what_they_were_forked_from_is_killed(house: House, tmp_path: Path) -> None:
-    run(house, "listens", file=str(tmp_path / "pids"))
-    (pid,) = pids_in(tmp_path / "pids")
-    zygote_of(pid).kill()
-    run(house, "says", "r2")
-    assert house.executor.outcome("r2")["state"] == "SUCCESS"
-    assert killed(house)[0]["state"] == "KILLED"
-    assert ("INFO", "stopped in good order") in house.executor.lines()
-
-
-def test_runs_fail_and_the_worker_goes_on_when_its_spawner_is_killed(house: House, tmp_path: Path) -> None:
-    run(house, "spins", file=str(tmp_path / "pids"))
-    (pid,) = pids_in(tmp_path / "pids")
-    spawner = psutil.Process(pid).parent()
-    assert spawner is not None
-    spawner.kill()
-    assert (house.executor.outcome()["cause"], alive(pid)) == ("JOB_LOST", False)
-    run(house, "says", "r2")
-    assert house.executor.outcome("r2")["state"] == "SUCCESS"
-
-
-def test_sixty_four_at_once_all_end_well(house: House) -> None:
-    for number in range(64):
-        run(house, "says", f"r{number}")
-    pids = {house.executor.outcome(f"r{number}")["outputs"]["pid"] for number in range(64)}
-    assert len(pids) == 64
-    house.until_idle()
-    assert not [pid for pid in pids if alive(pid)]
-
-
-def test_without_a_recipe_they_run_in_threads(tmp_path: Path) -> None:
-    house = House(tmp_path / "base", TASKS)
-    try:
-        assert done(house, "says")["outputs"]["pid"] == os.getpid()
-    finally:
-        house.worker.close()

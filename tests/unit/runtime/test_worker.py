@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from orchestrator.errors import Unavailable
+from orchestrator.runtime.local_services import LocalKeys
 from orchestrator.sdk import Dynamic, Level, RunContext, Task, TaskFailed, Text, Warned
 from tests.unit.runtime.worker_house import House, dispatch
 
@@ -249,6 +252,32 @@ def test_a_run_that_does_not_listen_to_its_timeout_fails_once_it_has_ended(house
     assert house.executor.of("outcome") == []
     Held.go.set()
     assert house.executor.outcome()["cause"] == "TIMEOUT"
+
+
+class NoAnswer(LocalKeys):
+    """A key-value store behind an API that does not answer, until it is given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.interrupted = threading.Event(), threading.Event()
+
+    def get(self, namespace: str, key: str) -> Any:
+        self.asked.set()
+        assert self.interrupted.wait(20)
+        raise Unavailable("the run was stopped")
+
+
+def test_a_stopped_run_that_waits_for_the_api_ends_within_a_second(house: House) -> None:
+    keys = NoAnswer()
+    house.services.keys = keys
+    house.services.interrupt = keys.interrupted.set  # type: ignore[method-assign]
+    house.run({"type": "io.kestra.plugin.core.kv.Get", "key": "k"})
+    assert keys.asked.wait(20)
+    began = time.monotonic()
+    house.stop()
+    assert house.executor.outcome()["state"] == "KILLED"
+    assert 0.4 < time.monotonic() - began < 1.0  # a moment is left to keep how far it came
+    assert house.executor.lines() == []
 
 
 def test_a_stopped_run_that_waits_for_a_slot_never_begins(house: House) -> None:
