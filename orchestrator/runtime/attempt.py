@@ -24,10 +24,13 @@ from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.runner_choice import Rule, default_type
 from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.spawner import Spawner
-from orchestrator.runtime.stopping import StopSignal
+from orchestrator.runtime.stopping import Stopped, StopSignal
+from orchestrator.runtime.trigger_work import work_of
 from orchestrator.sdk import RunInfo, Warned
 
 HEARD = 1.0  # seconds that a run may take to end by itself once its stop actions have run
+STUBBORN = 10.0  # seconds after which it is worth a word that an evaluation has not
+UNSAID = 0.5  # seconds that an emit is waited for once its listener was told to stop
 _CAUSES: tuple[tuple[type[OrchestratorError], Cause], ...] = (
     (ExpressionFailed, Cause.EXPRESSION),
     (TimedOut, Cause.TIMEOUT),
@@ -74,6 +77,7 @@ class Attempt:
         self._keys: set[str] = set()  # of commands started
         self._folders: set[str] = set()
         self._labels: dict[str, str] = {}
+        self._emits = 0
         self._known = Known()
         self._log = RunLog(place.reporter, self.head, self._known, least=dispatch.log_level, most=place.log_limit)
         self.info = RunInfo.model_construct(
@@ -134,7 +138,7 @@ class Attempt:
         dispatch, place = self.dispatch, self._place
         if dispatch.warning is not None:
             self._log.warn(dispatch.warning)
-        task = place.tasks.task(dispatch.spec)
+        task = work_of(dispatch, place.tasks, self)
         services = place.services(dispatch)
         docker = dispatch.spec.get("docker")
         parts = Parts(
@@ -182,8 +186,8 @@ class Attempt:
             return {"state": "FAILED", "cause": cause, "error": "the worker shut down"}
         if cause is not Cause.TIMEOUT:
             return {"state": "KILLED", "cause": cause}
-        limit = self.dispatch.timeout
-        message = "The task has outlasted its timeout" + (f" of {format_duration(timedelta(seconds=limit))}" if limit else "")
+        limit, noun = self.dispatch.timeout, "task" if self.dispatch.kind == "task" else "evaluation"
+        message = f"The {noun} has outlasted its timeout" + (f" of {format_duration(timedelta(seconds=limit))}" if limit else "")
         self._log.error(message)
         return {"state": "FAILED", "cause": Cause.TIMEOUT, "error": message}
 
@@ -242,11 +246,18 @@ class Attempt:
         self.stopping.run_actions()
         if not self._begun:
             self._give_up()
+        elif self.dispatch.kind != "task":
+            self._outlast()
         elif not self._thread_free.wait(HEARD):
             rented = not self._jobless.is_set()
             self._jobless.wait()  # whatever was rented must be seen gone first
             if not (rented and self._thread_free.wait(HEARD)):
                 self._give_up()
+
+    def _outlast(self) -> None:
+        """Of an evaluation the end is told once it is seen, however late: the next begins then."""
+        if not self._thread_free.wait(STUBBORN):
+            self._log.warn(f"It was told to stop and goes on after {STUBBORN:.0f} s: until it ends, or its worker does, nothing else evaluates this trigger")
 
     def _give_up(self) -> None:
         """It runs on a thread that cannot be interrupted: what it will say comes too late."""
@@ -272,6 +283,14 @@ class Attempt:
         ticket = self._place.reporter.put(self._report("job", handle=handle.model_dump(mode="json")))
         while wait and not ticket.wait(0.2):
             self.stopping.check()
+
+    def emit(self, variables: Mapping[str, Json]) -> None:
+        with self._lock:  # they are told in the order of their numbers, whichever threads they come from
+            self._emits += 1
+            ticket = self._place.reporter.put(self._report("emitted", number=self._emits, variables=dict(variables)))
+        while not ticket.wait(0.2):
+            if self.stopping and not ticket.wait(UNSAID):
+                raise Stopped("the listener was stopped before its emit was known to be saved")
 
     def afterwards(self, action: Callable[[], None]) -> None:
         self._afterwards.append(action)

@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestrator.lang.sealing import TYPE
 from orchestrator.model.dispatch import DISPATCHES, Dispatch, Held, Inventory, Stop
 from orchestrator.model.execution import Cause
+from orchestrator.model.trigger import MOST_LISTENERS, MOST_LOOKS
 from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.attempt import Attempt, Place
 from orchestrator.runtime.built_plugins import BuiltTasks
@@ -74,6 +75,7 @@ class Worker:
             apart=self._tidying.do,
         )
         self._crew = Crew(self._threads(), "run")
+        self._lookouts = Crew(MOST_LOOKS + MOST_LISTENERS, "look")  # a poll must not wait behind tasks, nor a listener take a slot for ever
         self._lock = threading.Lock()
         self._held: dict[str, Attempt] = {}
         self._never: OrderedDict[str, tuple[int, Cause]] = OrderedDict()  # stopped before they came: lease and cause
@@ -116,8 +118,12 @@ class Worker:
         return Inventory(worker=self.name, group=self.group, slots=self.slots, version=_version(), held=held).model_dump_json()
 
     def drain(self) -> None:
-        """Take nothing new from now on; a dispatch is handed back with the cause WORKER_SHUTDOWN."""
+        """Take nothing new from now on; a dispatch is handed back with the cause WORKER_SHUTDOWN, and so are listeners."""
         self._draining = True
+        with self._lock:
+            listening = [attempt for attempt in self._held.values() if attempt.dispatch.kind == "listen"]
+        for attempt in listening:
+            threading.Thread(target=self._stop_attempt, args=(attempt, Cause.WORKER_SHUTDOWN), name="stop", daemon=True).start()
 
     def idle(self) -> bool:
         """Whether nothing is held."""
@@ -138,6 +144,7 @@ class Worker:
         self._reporter.close(LAST_WORDS)
         self._spawner.close()
         self._crew.close()
+        self._lookouts.close()
         self._tidying.close()
         self._node.remove_working_dirs()
 
@@ -170,7 +177,10 @@ class Worker:
 
     def _begin(self, attempt: Attempt) -> None:
         seconds = attempt.dispatch.timeout
-        self._crew.do(attempt.run if seconds is None else lambda: self._run_within(seconds, attempt))
+        self._crew_of(attempt).do(attempt.run if seconds is None else lambda: self._run_within(seconds, attempt))
+
+    def _crew_of(self, attempt: Attempt) -> Crew:
+        return self._crew if attempt.dispatch.kind == "task" else self._lookouts
 
     def _run_within(self, seconds: float, attempt: Attempt) -> None:
         """The server keeps the clock of a timeout; this one holds also while the executor is away."""
@@ -198,7 +208,7 @@ class Worker:
     def _ended(self, attempt: Attempt) -> None:
         """Its thread is free."""
         if attempt.abandoned:
-            self._crew.returned()
+            self._crew_of(attempt).returned()
 
     def _saved(self, attempt: Attempt) -> None:
         """Its outcome is saved, and what it made is gone."""
@@ -224,7 +234,7 @@ class Worker:
     def _stop_attempt(self, attempt: Attempt, cause: Cause) -> None:
         attempt.stop(cause)
         if attempt.abandoned:
-            self._crew.replace_one()
+            self._crew_of(attempt).replace_one()
 
     def _answer(self, task_run_id: str, execution_id: str, lease: int, cause: Cause) -> None:
         """The outcome of a run that never began here."""
