@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Noun] = {
     "run": Noun("run", "app", "Run a flow's file and follow it to its end."),
     "flow": Noun("flow", "app", "Check, save, list and show flows."),
     "execution": Noun("execution", "app", "List, show, follow and kill executions."),
+    "trigger": Noun("trigger", "app", "List, show, enable, disable and unlock triggers."),
     "worker": Noun("worker", "app", "See the workers."),
     "worker-group": Noun("worker", "groups", "See the worker groups."),
     "server": Noun("server", "app", "Start a server, or join this machine as a worker."),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from orchestrator.engine.schedule import Definition, Standing
+from orchestrator.engine.trigger_events import Definition, Standing
 from orchestrator.engine.trigger_placing import Held
 from orchestrator.model.trigger import Evaluation, TriggerState
 from orchestrator.model.values import Json, format_instant

@@ -46,6 +46,7 @@ from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
+from orchestrator.runtime.scheduler import Scheduler
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.watching import Watchers
@@ -77,7 +78,8 @@ class Executor:
         self.places, self.watchers = Places(), Watchers()
         self.timers = Timers(self._ring, clock)
         installation = store.installation()
-        self.dispatcher = Dispatcher(settings, RunTokens(base64.b64decode(installation.secrets["tokens"])), self.flows)
+        tokens = RunTokens(base64.b64decode(installation.secrets["tokens"]))
+        self.dispatcher = Dispatcher(settings, tokens, self.flows)
         self.live: dict[str, Live] = {}
         self.slots = FlowSlots()
         self._inbox: deque[tuple[Callable[[Turn], Any], asyncio.Future[Any]]] = deque()
@@ -85,6 +87,7 @@ class Executor:
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.placing = Placing(places=self.places, cluster=cluster, dispatcher=self.dispatcher, live=self.live, amend=self.amend)
+        self.scheduler = Scheduler(self, tokens)
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 
@@ -119,7 +122,7 @@ class Executor:
     async def _resume(self) -> None:
         """After a start: every place is asked what it holds before anything is sent again."""
         held: dict[str, set[tuple[str, int]]] = {}
-        commands = self.store.commands()
+        commands = self.scheduler.load(self.store.commands())
         for place in {command.target for command in commands if command.target and command.kind in ("run", "stop")}:
             try:
                 inventory = await self.cluster.inventory(place)
@@ -128,6 +131,7 @@ class Executor:
             if inventory is not None:
                 held[place] = {(one.task_run_id, one.lease) for one in inventory.held}
         await self.do(lambda turn: self._take_up(turn, commands, held))
+        await self.scheduler.resume()
 
     def _take_up(self, turn: Turn, commands: Any, held: dict[str, set[tuple[str, int]]]) -> None:
         lost: list[tuple[Live, RunLost]] = []
@@ -198,6 +202,7 @@ class Executor:
         self._admit(turn)
         for live, event in self.placing.admit(turn):
             self.step(turn, live, event)
+        self.scheduler.admit(turn)
         if self.slots.are_stirred:  # by a run that could not even be sent
             self.post(lambda turn: None)
         try:
@@ -295,6 +300,8 @@ class Executor:
         live.view.apply(decision)
         turn.add(live.view.execution.id, decision)
         self.slots.note(live.view.execution)
+        if live.view.execution.current.ended:
+            self.scheduler.over(turn, live.view.execution)
         for run in decision.runs:
             if run.state.current.ended:
                 self.placing.let_go_of(turn, run)
@@ -349,6 +356,7 @@ class Executor:
         self.post(lambda turn: self._lose(turn, place))
 
     def _lose(self, turn: Turn, place: str) -> None:
+        self.scheduler.lose(turn, place)
         for run_id, execution_id in self.places.lose(place):
             live = self.live.get(execution_id)
             run = live.view.run(run_id) if live is not None else None
@@ -367,5 +375,5 @@ class Executor:
                 await self._look()
             except Unavailable:
                 continue
-            if self.places.queued():
+            if self.scheduler.stir() or self.places.queued():
                 self.post(lambda turn: None)  # a turn admits what has found room

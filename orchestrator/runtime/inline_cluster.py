@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import Unavailable
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
@@ -27,12 +28,17 @@ class InlineCluster:
         self._told: Callable[[str], None] = lambda place: None
         self._take: Callable[[str], object] | None = None
         self._workers: dict[str, Worker] = {}
+        self._parts: dict[str, Any] = {"slots": slots, "send": self._send, "services": services, "installation": installation}
+        self._base = base
         for group in groups:
-            name = f"worker:{group or 'default'}:inline"
-            self._workers[name] = Worker(
-                name=name, group=group, slots=slots, send=self._send, services=services, base=base / (group or "default"), installation=installation
-            )
+            self.join(group)
         self._supervisor = Supervisor(name=SUPERVISOR, slots=0, send=self._send, services=services, base=base / "supervisor", installation=installation)
+
+    def join(self, group: str, name: str = "inline") -> str:
+        """One more worker of a group; its name."""
+        full = f"worker:{group or 'default'}:{name}"
+        self._workers[full] = Worker(name=full, group=group, base=self._base / full.replace(":", "-"), **self._parts)
+        return full
 
     def reports_to(self, take: Callable[[str], object]) -> None:
         """Where reports go: a coroutine function that returns once a batch is saved."""

@@ -22,6 +22,7 @@ from orchestrator.runtime import requests as asked
 from orchestrator.runtime.actions import Actions
 from orchestrator.runtime.client import failure
 from orchestrator.runtime.executor import Executor
+from orchestrator.runtime.trigger_actions import TriggerActions
 from orchestrator.runtime.turn import Turn
 from orchestrator.store.port import KeyValue, LogFilter, SavedFlow, StoredFile
 
@@ -33,7 +34,7 @@ class Intake:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._actions = Actions(executor)
+        self._actions, self._triggers = Actions(executor), TriggerActions(executor)
         key = executor.settings.encryption_key()
         self._seal: Callable[[str], Json] | None = Sealer(key).seal if key is not None else None
 
@@ -81,11 +82,12 @@ class Intake:
             return before
         revision = before.flow.revision + 1 if before is not None else 1
         saved = SavedFlow(flow=flow.model_copy(update={"revision": revision, "deleted": False}), source=request.source, updated=turn.now)
-        self._keep_flow(turn, saved)
+        self._keep_flow(turn, saved, before)
         return saved
 
-    def _keep_flow(self, turn: Turn, saved: SavedFlow) -> None:
+    def _keep_flow(self, turn: Turn, saved: SavedFlow, before: SavedFlow | None) -> None:
         turn.flows.append(saved)
+        self._executor.scheduler.flow_saved(turn, before.flow if before is not None else None, saved.flow)
         turn.after.append(lambda: self._executor.flows.changed(*saved.flow.key))
 
     async def delete_flow(self, text: str) -> str:
@@ -96,7 +98,7 @@ class Intake:
             if saved is None:
                 raise NotFound(f"Flow {request.namespace}.{request.flow_id} does not exist")
             gone = saved.flow.model_copy(update={"revision": saved.flow.revision + 1, "deleted": True})
-            self._keep_flow(turn, SavedFlow(flow=gone, source=saved.source, updated=turn.now))
+            self._keep_flow(turn, SavedFlow(flow=gone, source=saved.source, updated=turn.now), saved)
 
         await self._executor.do(delete)
         return "{}"
@@ -199,6 +201,12 @@ class Intake:
     async def act(self, text: str) -> str:
         request = asked.ExecutionAction.model_validate_json(text)
         return json.dumps(await self._actions.act(request))
+
+    async def act_on_triggers(self, text: str) -> str:
+        return await self._triggers.act(asked.ActOnTriggers.model_validate_json(text))
+
+    async def explain_trigger(self, text: str) -> str:
+        return await self._triggers.explain(asked.TriggerName.model_validate_json(text))
 
     async def logs_after(self, text: str) -> str:
         request = asked.LogsAfter.model_validate_json(text)

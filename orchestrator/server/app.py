@@ -32,6 +32,7 @@ from orchestrator.server.routes import (
     run_files,
     run_records,
     runs,
+    trigger_sets,
     triggers,
 )
 from orchestrator.settings import Settings
@@ -58,6 +59,7 @@ ROUTERS = (
     namespaces.router,
     namespace_files.router,
     outputs.router,
+    trigger_sets.router,
     triggers.router,
     plugins.router,
     evaluations.router,

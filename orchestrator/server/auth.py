@@ -34,7 +34,7 @@ class Door:
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
         if scope["path"].startswith(INTERNAL):
-            status, why = self._run_refused(scope["path"], headers)
+            status, why = self._run_refused(scope, headers)
         elif self._api_token is not None:
             status, why = (0, "") if _secret_of(headers, self._api_token) else (401, "a token is needed, or this is not the right one")
         else:
@@ -46,14 +46,25 @@ class Door:
             refusal.headers["WWW-Authenticate"] = 'Basic realm="orchestrator"'
         await refusal(scope, receive, send)
 
-    def _run_refused(self, path: str, headers: Headers) -> tuple[int, str]:
+    def _run_refused(self, scope: Scope, headers: Headers) -> tuple[int, str]:
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        opened = self._run_tokens.execution_of(token.strip()) if scheme.lower() == "bearer" else None
-        if opened is None:
+        grant = self._run_tokens.grant_of(token.strip()) if scheme.lower() == "bearer" else None
+        if grant is None:
             return 401, "the run's token is missing, wrong or has expired"
-        if not path.startswith(RUNS) or path[len(RUNS) :].partition("/")[0] != opened:
+        path: str = scope["path"]
+        run, _, what = path[len(RUNS) :].partition("/")
+        if not path.startswith(RUNS) or run != grant.run:
             return 403, "this token belongs to another execution"
+        if grant.namespace is not None and not _is_of(what, grant.namespace):
+            return 403, f"a trigger's evaluation may reach its own files and what belongs to namespace {grant.namespace}, nothing else"
+        scope.setdefault("state", {})["grant"] = grant
         return 0, ""
+
+
+def _is_of(what: str, namespace: str) -> bool:
+    """Whether what follows the run's id in a path is its own, or its namespace's."""
+    first, *rest = what.split("/")
+    return what in ("seal", "secret") or first == "files" or (first in ("kv", "namespace-files") and rest[:1] == [namespace])
 
 
 def _secret_of(headers: Headers, expected: str) -> bool:
