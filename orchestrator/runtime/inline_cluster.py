@@ -85,6 +85,10 @@ class InlineCluster:
         self._told(name)
         worker.close()
 
+    def drain(self, name: str) -> None:
+        """Have a worker take nothing new and hand back what would last."""
+        self._workers[name].drain()
+
     def close(self) -> None:
         """End every worker and what it runs."""
         for worker in (*self._workers.values(), self._supervisor):
