@@ -223,7 +223,10 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.lost)
     @rule()
     def a_worker_joins(self) -> None:
-        self.lost.remove(min(self.lost))
+        """It is another: nothing that was sent to the dead one comes to it."""
+        name = min(self.lost)
+        self.lost.remove(name)
+        self.sent = [one for one in self.sent if one[0] != name]
 
     # --- what must hold
 

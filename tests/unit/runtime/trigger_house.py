@@ -99,12 +99,16 @@ class Post:
         found = self.house.parts.executor.store.executions((), Page(size=1000)).rows
         return [execution for execution in reversed(found) if execution.flow_id == self.name]
 
+    def started_with(self, name: str) -> list[Any]:
+        """That variable of the trigger of every execution."""
+        return [execution.trigger.variables[name] for execution in self.executions() if execution.trigger is not None]
+
     def lines(self) -> list[tuple[str, str]]:
         lines = self.house.parts.executor.store.logs(LogFilter(namespace="house", flow_id=self.name, trigger_id="t"))
         return [(line.level.value, line.message) for _, line in lines]
 
     async def until(self, holds: Callable[[], Any], within: float = 10) -> Any:
         async with asyncio.timeout(within):
-            while not (found := holds()):
+            while not (found := holds()):  # noqa: ASYNC110 - files and rows bring no news
                 await asyncio.sleep(0.01)
         return found
