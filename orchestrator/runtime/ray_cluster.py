@@ -76,9 +76,17 @@ class RayCluster:
     def _adopt(self, name: str, handle: Any, inventory: Inventory) -> None:
         self._handles[name] = handle
         if name.startswith("worker:"):
-            node = name.split(":")[2]
-            node_id = next((n["NodeID"] for n in _nodes() if n["NodeID"].startswith(node)), node)
-            self._infos[name] = WorkerInfo(name=name, group=inventory.group, node_id=node_id, slots=inventory.slots, version=inventory.version)
+            prefix = name.split(":")[2]
+            node: dict[str, Any] = next((n for n in _nodes() if n["NodeID"].startswith(prefix)), {"NodeID": prefix})
+            self._infos[name] = WorkerInfo(
+                name=name,
+                group=inventory.group,
+                node_id=node["NodeID"],
+                hostname=node.get("NodeManagerHostname", ""),
+                slots=inventory.slots,
+                labels=node.get("Labels", {}),
+                version=inventory.version,
+            )
         self._watching[name] = asyncio.create_task(self._watch(name, handle))
 
     async def _make(self, node_id: str, group: str, node: dict[str, Any]) -> None:
@@ -98,9 +106,6 @@ class RayCluster:
                 max_concurrency=slots + 16,
             ).remote(json.dumps(config))
             self._adopt(name, handle, await asyncio.wait_for(_inventory(handle), 60))
-            self._infos[name] = self._infos[name].model_copy(
-                update={"node_id": node_id, "hostname": node.get("NodeManagerHostname", ""), "labels": node.get("Labels", {})}
-            )
         except (RayError, TimeoutError):
             self._refused[node_id] = time.monotonic()
         finally:

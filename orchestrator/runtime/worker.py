@@ -215,6 +215,8 @@ class Worker:
         with self._lock:
             if self._held.get(attempt.dispatch.task_run_id) is attempt:
                 del self._held[attempt.dispatch.task_run_id]
+            if attempt.dispatch.kind != "task":  # a dispatch of it that comes late must not begin beside its successor elsewhere
+                self._refuse(attempt.dispatch.task_run_id, attempt.lease, Cause.KILLED)
 
     # --- stops
 
@@ -222,14 +224,20 @@ class Worker:
         with self._lock:
             held = self._held.get(stop.task_run_id)
             if held is None:
-                self._never[stop.task_run_id] = (stop.lease, stop.cause)
-                if len(self._never) > MOST_REMEMBERED:
-                    self._never.popitem(last=False)
+                self._refuse(stop.task_run_id, stop.lease, stop.cause)
         if held is None:
             self._answer(stop.task_run_id, stop.execution_id, stop.lease, stop.cause)
         elif stop.lease >= held.lease:
             held.renew(stop.lease)
             threading.Thread(target=self._stop_attempt, args=(held, stop.cause), name="stop", daemon=True).start()
+
+    def _refuse(self, task_run_id: str, lease: int, cause: Cause) -> None:
+        """Begin nothing of this lease any more, should it come."""
+        if lease >= self._never.get(task_run_id, (lease, cause))[0]:
+            self._never[task_run_id] = (lease, cause)
+            self._never.move_to_end(task_run_id)
+        if len(self._never) > MOST_REMEMBERED:
+            self._never.popitem(last=False)
 
     def _stop_attempt(self, attempt: Attempt, cause: Cause) -> None:
         attempt.stop(cause)

@@ -83,6 +83,7 @@ class Listener(RealtimeTrigger):
         taken = int(diary.told("taken") or 0)
         if taken >= len(lines):
             return False
+        time.sleep(float(diary.told("slow") or 0))
         emit({"line": lines[taken]})
         draft = diary.folder / f"taken.{os.getpid()}"
         draft.write_text(str(taken + 1))

@@ -41,7 +41,7 @@ LISTEN = Definition(Kind.LISTEN)
 
 @dataclass
 class Worker:
-    """As `runtime.worker` does: a lease that was stopped before it came never begins, what runs ends when it will."""
+    """As `runtime.worker` does: a lease that was stopped before it came, or has ended, never begins; what runs ends when it will."""
 
     running: int | None = None
     evaluation: str = ""
@@ -184,6 +184,7 @@ class World(RuleBasedStateMachine):
         self.outcome(lease, how, evaluation)
         if acknowledged:
             worker.unsaid.pop(0)
+            worker.never = max(worker.never, lease)
 
     def outcome(self, lease: int, how: How, evaluation: str) -> None:
         state = self.standing.state
