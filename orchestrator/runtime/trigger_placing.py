@@ -10,7 +10,7 @@ from orchestrator.engine.schedule import may_go
 from orchestrator.engine.trigger_events import Ended, How, Kind, Placed, Skipped
 from orchestrator.engine.trigger_placing import Chosen, Held, PassedOver, place_for, workers_for
 from orchestrator.engine.wishes import Step, Wish
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.model.flow import Flow, TriggerSpec
 from orchestrator.model.log import Level
 from orchestrator.model.trigger import MOST_LISTENERS, MOST_LOOKS
@@ -87,8 +87,17 @@ class TriggerPlacing:
         """Where it asks to go, made out again when its flow or the rules have changed."""
         version = (flow.revision, self._executor.groups.version)
         if entry.wish is None or entry.wish[0] != version:
-            entry.wish = (version, self._dispatcher.wish(flow, spec, self._executor.groups.rules))
+            wish = self._dispatcher.wish(flow, spec, self._executor.groups.rules)
+            self._check(wish)
+            entry.wish = (version, wish)
         return entry.wish[1]
+
+    def _check(self, wish: Wish) -> None:
+        """Raises NotFound for a group that nobody has declared: only a template can have brought it."""
+        groups = self._executor.groups
+        for unknown in (step.group for step in wish.steps if step.group and not groups.knows(step.group)):
+            near = groups.nearest(unknown)
+            raise NotFound(f"there is no worker group '{unknown}'" + (f": did you mean '{near}'?" if near else ""))
 
     def _workers(self, step: Step, namespace: str) -> Sequence[WorkerInfo]:
         key = (step, namespace)

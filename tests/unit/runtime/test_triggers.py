@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.model.execution import ExecutionTrigger
 from orchestrator.model.state import State
+from orchestrator.model.worker_group import WorkerGroup
 from tests.unit.runtime.executor_house import house
 from tests.unit.runtime.trigger_house import RETURN, Post, installed
 
@@ -99,6 +100,21 @@ def test_the_key_of_a_group_may_be_a_template_over_the_flow(tmp_path: Path) -> N
             assert own.started_with("group") == ["edge"]
             await own.save(workerGroup="{key: '{{ vars.nope }}'}")
             await own.until(lambda: any("where it is to be evaluated cannot be made out" in message for _, message in own.lines()))
+
+    run(check)
+
+
+def test_a_group_that_is_not_declared_is_told_and_tried_again_later(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with post(tmp_path, groups=("", "edge")) as own:
+            executor = own.house.parts.executor
+            await executor.do(lambda turn: executor.groups.declare(turn, WorkerGroup(key="edge")))
+            await own.save(flow="variables: {pool: egde}", workerGroup="{key: '{{ vars.pool }}'}")
+            await own.until(lambda: ("ERROR", "It cannot be evaluated: there is no worker group 'egde': did you mean 'edge'?") in own.lines())
+            assert own.begun() == 0
+            await executor.do(lambda turn: executor.groups.declare(turn, WorkerGroup(key="egde")))
+            own.house.cluster.join("egde")
+            await own.until(lambda: own.begun() > 0)
 
     run(check)
 
