@@ -24,10 +24,12 @@ def definition_of(flow: Flow, spec: TriggerSpec) -> Definition | None:
         if not (issubclass(kind, PollingTrigger | RealtimeTrigger) or kind.dated):
             return None
         return _definition(kind.model_validate(dict(spec.raw)), enabled=enabled)
-    except (NotFound, ImportError) as err:
+    except NotFound as err:
         return Definition(Kind.POLL, enabled=enabled, obstacle=f"its type is not installed on the server: {err}")
     except ValidationError as err:
         return Definition(Kind.POLL, enabled=enabled, obstacle=told(err))
+    except Exception as err:  # whatever a plugin's module raises must not keep the executor from starting
+        return Definition(Kind.POLL, enabled=enabled, obstacle=f"its type cannot be loaded on the server: {type(err).__name__}: {err}")
 
 
 def _definition(trigger: Trigger, *, enabled: bool) -> Definition:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import os
+import re
+import shlex
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -13,8 +17,8 @@ import psutil
 import pytest
 
 from orchestrator.runtime import ray_processes
-from tests.integration.local_server import eventually
-from tests.integration.trigger_site import Folder, TriggerSite, trigger_site
+from tests.integration.local_server import ORCHESTRATOR, eventually
+from tests.integration.trigger_site import GROUP, Folder, TriggerSite, trigger_site
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 BOUND = 12 + 2  # seconds in which another worker must have taken over, for intervals below 12 s
@@ -37,12 +41,13 @@ class Web:
 
     def __init__(self) -> None:
         self.marks: list[str | None] = []
+        self.headers: dict[str, str] = {}
         self.go_on, self.hangs, self.asked = threading.Event(), False, 0
         web = self
 
         class Page(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                web.asked += 1
+                web.asked, web.headers = web.asked + 1, dict(self.headers)
                 web.marks.append(_mark_behind(self.client_address[1]))
                 if web.hangs:
                     web.go_on.wait(60)
@@ -73,6 +78,25 @@ def web() -> Iterator[Web]:
     made.server.server_close()
 
 
+def test_every_command_of_the_page_on_triggers_works(site: TriggerSite, tmp_path: Path, web: Web) -> None:
+    page = (Path(__file__).parents[2] / "docs/triggers.md").read_text()
+    (source,) = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    (tmp_path / "watch.yaml").write_text(source.replace("https://status.example.org/build", web.url).replace("key: inside", f"key: {GROUP}"))
+    commands = [line for block in re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S) for line in block.splitlines()]
+    environ = {**os.environ, "ORCHESTRATOR_SERVER": site.server.url}
+    for line in commands:
+        words = shlex.split(line)
+        done = subprocess.run([*ORCHESTRATOR, *words[1:]], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+    assert len(commands) > 3
+    found = "/api/v1/executions?namespace=company.team&flowId=watch"
+    fired = eventually(lambda: site.server.call("GET", found)["results"], within=30, what="the flow of the page has started")
+    ended = site.server.ended(fired[0]["id"])
+    assert (ended["state"]["current"], ended["inputs"]) == ("SUCCESS", {"build": "page"})
+    assert site.server.logs(ended["id"]) == [f"deploying page, told by {web.url}"]
+    site.server.call("DELETE", "/api/v1/flows/company.team/watch")
+
+
 def test_a_polling_trigger_runs_only_on_workers_of_its_group(site: TriggerSite, folder: Folder, web: Web) -> None:
     site.save("polled", f"    type: io.kestra.plugin.core.http.Trigger\n    uri: {web.url}\n    interval: PT0.5S\n")
     eventually(lambda: len(site.executions("polled")) > 3, within=30, what="it has fired some times")
@@ -80,6 +104,22 @@ def test_a_polling_trigger_runs_only_on_workers_of_its_group(site: TriggerSite, 
     assert set(web.marks) <= set(site.workers().values())
     assert {execution["trigger"]["variables"]["body"] for execution in site.executions("polled")} == {"page"}
     assert site.server.call("GET", "/api/v1/triggers/watched/polled")["total"] == 0
+
+
+def test_a_trigger_on_another_machine_reads_the_secrets_keys_and_files_of_its_namespace_and_of_no_other(site: TriggerSite, folder: Folder, web: Web) -> None:
+    site.save("plain", f"    type: test.Lookout\n    folder: {folder.path}\n    interval: PT1H\n")
+    site.server.call("PUT", "/api/v1/namespaces/watched/kv/colour", '"blue"')
+    form = b'--b\r\nContent-Disposition: form-data; name="fileContent"; filename="file"\r\n\r\nnorth\r\n--b--\r\n'
+    site.server.call("POST", "/api/v1/namespaces/watched/files?path=/way.txt", form, kind="multipart/form-data; boundary=b", raw=True)
+    headers = "{X-Door: \"{{ secret('DOOR') }}\", X-Key: \"{{ kv('colour') }}\", X-File: \"{{ read('way.txt') }}\"}"
+    site.save("reads", f"    type: io.kestra.plugin.core.http.Trigger\n    uri: {web.url}\n    headers: {headers}\n    interval: PT1H\n")
+    eventually(lambda: site.executions("reads"), within=30, what=f"it has fired; it said {site.lines('reads')}")
+    assert (web.headers["X-Door"], web.headers["X-Key"], web.headers["X-File"]) == ("open sesame", "blue", "north")
+    site.save("strays", f"    type: io.kestra.plugin.core.http.Trigger\n    uri: \"{web.url}{{{{ kv('colour', 'elsewhere') }}}}\"\n    interval: PT1H\n")
+    eventually(lambda: any("nothing else" in line for line in site.lines("strays")), within=30, what="it was told that it may not")
+    site.save("tells", "    type: io.kestra.plugin.core.http.Trigger\n    uri: \"http://127.0.0.1:1/{{ secret('DOOR') }}\"\n    interval: PT1H\n")
+    (line,) = eventually(lambda: site.lines("tells"), within=30, what="it failed")
+    assert "sesame" not in line
 
 
 def test_a_killed_worker_is_followed_by_another_within_the_bound_and_never_are_there_two(site: TriggerSite, folder: Folder) -> None:

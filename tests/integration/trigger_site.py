@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from tests.integration.local_server import LocalServer, eventually, joined_worke
 LOOKOUTS = Path(__file__).resolve().parents[1] / "lookouts"
 ON_PATH = f"PYTHONPATH={LOOKOUTS}"
 GROUP = "edge"
+SECRET = {"SECRET_DOOR": base64.b64encode(b"open sesame").decode()}
 _NO_WORKER = ("ray::ExecutorActor", "ray::ApiActor", "ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::IDLE", "ray::SupervisorActor")
 
 
@@ -127,7 +129,7 @@ def _title(process: psutil.Process) -> str:
 def trigger_site(folder: Path) -> Iterator[TriggerSite]:
     """A server and two workers of the group."""
     with ExitStack() as stack:
-        site = TriggerSite(stack.enter_context(local_server(folder, environ={"PYTHONPATH": str(LOOKOUTS)})))
+        site = TriggerSite(stack.enter_context(local_server(folder, environ={"PYTHONPATH": str(LOOKOUTS), **SECRET})))
         for number in (1, 2):
             (folder / f"w{number}").mkdir()
             stack.enter_context(joined_worker(site.server, GROUP, folder / f"w{number}", wrap=("env", ON_PATH)))
