@@ -39,6 +39,7 @@ from orchestrator.model.trigger import Evaluation, TriggerState
 
 RECEIPT = timedelta(seconds=30)  # in which a listener must have been received: no end of it is expected
 RENEWAL = timedelta(days=6)  # after which a listener begins anew: the token of its evaluation lasts longer than that, and not for ever
+AFTER_LOSS = timedelta(seconds=1)  # until another takes over: processes of a dead worker's are killed by what watches over its machine
 STOP_AGAIN = timedelta(seconds=5)  # until a stop that nobody answered is sent again
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)  # before a listener that ended by itself begins again
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,7 +65,7 @@ def decide(standing: Standing, event: Event, definition: Definition | None, now:
         case Ended(lease=lease) if standing.leaving is not None and standing.leaving.lease == lease:
             return Verdict(replace(standing, leaving=None))
         case Lost(worker=worker) if standing.leaving is not None and standing.leaving.worker == worker:
-            return Verdict(replace(standing, leaving=None))
+            return Verdict(Standing(_not_before(state, now + AFTER_LOSS), None))
     if state is None or definition is None:
         return Verdict(standing)
     match event:
@@ -201,13 +202,19 @@ def _ended(state: TriggerState, evaluation: Evaluation, event: Ended, definition
 
 
 def _lost(state: TriggerState, evaluation: Evaluation, definition: Definition, now: datetime) -> TriggerState:
-    """Another takes over at once; but one that takes its workers along must not take them all as fast as they come."""
+    """Another takes over soon; but one that takes its workers along must not take them all as fast as they come."""
     idle = _idle(state, evaluation, now)
     if state.failures == 0:
-        return _with(idle, next_execution_date=now, failures=1)
+        return _with(idle, next_execution_date=now + AFTER_LOSS, failures=1)
     if definition.kind is Kind.POLL:
-        return _with(idle, next_execution_date=now + definition.interval)
+        return _with(idle, next_execution_date=now + max(AFTER_LOSS, definition.interval))
     return _paused(idle, evaluation, now)
+
+
+def _not_before(state: TriggerState | None, moment: datetime) -> TriggerState | None:
+    if state is None or state.next_execution_date is None or state.next_execution_date >= moment:
+        return state
+    return _with(state, next_execution_date=moment)
 
 
 def _paused(state: TriggerState, evaluation: Evaluation, now: datetime) -> TriggerState:
