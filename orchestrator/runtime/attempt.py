@@ -30,7 +30,7 @@ from orchestrator.sdk import RunInfo, Warned
 
 HEARD = 1.0  # seconds that a run may take to end by itself once its stop actions have run
 STUBBORN = 10.0  # seconds after which it is worth a word that an evaluation has not
-UNSAID = 0.5  # seconds that an emit is waited for once its listener was told to stop
+UNSAID = 0.3  # seconds that an emit is waited for once its listener was told to stop
 _CAUSES: tuple[tuple[type[OrchestratorError], Cause], ...] = (
     (ExpressionFailed, Cause.EXPRESSION),
     (TimedOut, Cause.TIMEOUT),

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -51,9 +52,10 @@ class Web:
                 web.marks.append(_mark_behind(self.client_address[1]))
                 if web.hangs:
                     web.go_on.wait(60)
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(b"page")
+                with suppress(BrokenPipeError):  # who asked was told to stop
+                    self.send_response(200)
+                    self.end_headers()
+                    self.wfile.write(b"page")
 
             def log_message(self, *_: object) -> None:
                 """Quiet."""

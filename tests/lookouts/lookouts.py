@@ -43,7 +43,10 @@ class Diary:
 
 
 class Lookout(PollingTrigger):
-    """Looks into a folder: takes the file `found` away and starts an execution with its text; `hang`, `slow` and `fail` say how it behaves."""
+    """Looks into a folder: takes the file `found` away and starts an execution with its text.
+
+    `hang`, `deaf` (it hangs whatever it is told), `slow` and `fail` say how it behaves.
+    """
 
     folder: str
 
@@ -51,6 +54,8 @@ class Lookout(PollingTrigger):
         diary = Diary(self.folder)
         with diary.present():
             while diary.told("hang") is not None and not ctx.cancelled():
+                time.sleep(TICK)
+            while diary.told("deaf") is not None:
                 time.sleep(TICK)
             until = time.monotonic() + float(diary.told("slow") or 0)
             while time.monotonic() < until and not ctx.cancelled():
