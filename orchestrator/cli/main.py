@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Noun] = {
     "plan": Noun("plan", "app", "Tell where each task of a flow would go, without running it."),
     "flow": Noun("flow", "app", "Check, save, list and show flows."),
     "execution": Noun("execution", "app", "List, show, follow and kill executions."),
+    "trigger": Noun("trigger", "app", "List, show, enable, disable and unlock triggers."),
     "worker": Noun("worker", "app", "See and drain the workers."),
     "worker-group": Noun("worker_group", "app", "Declare, change and see worker groups."),
     "token": Noun("token", "app", "Make tokens for machines that join, and for those who only look."),

@@ -83,6 +83,12 @@ def ago(text: object, now: datetime) -> str:
     return "" if at is None else f"{duration_text(max(0.0, (now - at).total_seconds()))} ago"
 
 
+def coming(text: object, now: datetime) -> str:
+    """`in 12s`, `now` for what is past, with nothing for what never comes."""
+    at = instant(text)
+    return "" if at is None else f"in {duration_text((at - now).total_seconds())}" if at > now else "now"
+
+
 def clock(text: object) -> str:
     """The time of day here, to the millisecond."""
     at = instant(text)

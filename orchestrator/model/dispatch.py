@@ -12,15 +12,20 @@ from orchestrator.model.job import JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.values import Frozen, Instant, Json
 
+FOUND = "variables"  # the one output of a look that has found something
+
 
 class Dispatch(Frozen):
-    """One task run to do: everything a worker or supervisor needs, and nothing it does not.
+    """One task run to do, or one evaluation of a trigger: everything a worker or supervisor needs, and nothing it does not.
 
-    `spec` is TaskSpec.raw; `context` holds only the names that the task's templates refer to. `partial` lists tasks
-    whose outputs in the context are only those of the run's own loop iterations; the others are fetched on demand.
-    `sealed` are encrypted values in the context (SECRET inputs), to be opened where they are used.
+    Of an evaluation (`poll` looks once, `listen` lasts) `task_run_id` is `trigger.evaluation_run`, `task_id` the trigger's
+    id and `execution_id` that of the execution it would start. `spec` is TaskSpec.raw or TriggerSpec.raw; `context` holds
+    only the names that its templates refer to. `partial` lists tasks whose outputs in the context are only those of the
+    run's own loop iterations; the others are fetched on demand. `sealed` are encrypted values in the context (SECRET
+    inputs), to be opened where they are used.
     """
 
+    kind: Literal["task", "poll", "listen"] = "task"
     task_run_id: str
     execution_id: str
     namespace: str
@@ -97,8 +102,19 @@ class Said(Reported):
     metrics: tuple[Mapping[str, Json], ...] = ()  # {type, name, value, tags, timestamp}
 
 
+class Emitted(Reported):
+    """A listening trigger has something to start. Once this is acknowledged the execution is saved; `number` counts from 1."""
+
+    kind: Literal["emitted"] = "emitted"
+    number: int
+    variables: Mapping[str, Json] = Field(default_factory=dict)
+
+
 class Outcome(Reported):
-    """The run has ended. `state` is SUCCESS, WARNING, FAILED or KILLED as the task itself sees it."""
+    """The run has ended. `state` is SUCCESS, WARNING, FAILED or KILLED as the task itself sees it.
+
+    A look that found something to start has the outputs `{FOUND: variables}`; one that did not has none.
+    """
 
     kind: Literal["outcome"] = "outcome"
     state: Literal["SUCCESS", "WARNING", "FAILED", "KILLED", "SKIPPED"]
@@ -109,7 +125,7 @@ class Outcome(Reported):
     execution_variables: Mapping[str, Json] | None = None
 
 
-Report = Annotated[Received | PhaseReached | JobPrepared | Said | Outcome, Field(discriminator="kind")]
+Report = Annotated[Received | PhaseReached | JobPrepared | Said | Emitted | Outcome, Field(discriminator="kind")]
 REPORTS: TypeAdapter[tuple[Report, ...]] = TypeAdapter(tuple[Report, ...])
 DISPATCHES: TypeAdapter[tuple[Dispatch, ...]] = TypeAdapter(tuple[Dispatch, ...])
 

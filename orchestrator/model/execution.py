@@ -132,12 +132,16 @@ class TaskRun(Frozen):
 
 
 class ExecutionTrigger(Frozen):
-    """What started an execution, and the variables it brought."""
+    """What started an execution, and the variables it brought.
+
+    `evaluation_id` is that of a listener: files that it keeps are under its own id, and the execution may read them.
+    """
 
     id: str
     type: str
     variables: Mapping[str, Json] = Field(default_factory=dict)
     log_file: str | None = Field(None, alias="logFile")
+    evaluation_id: str | None = Field(None, alias="evaluationId")
 
 
 class Metadata(Frozen):

@@ -18,13 +18,15 @@ from orchestrator.runtime.reaching import Known
 from orchestrator.runtime.reporter import Reporter
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.spawner import Spawner
-from orchestrator.runtime.stopping import StopSignal
+from orchestrator.runtime.stopping import Stopped, StopSignal
 from orchestrator.runtime.task_work import Around, Means, TaskWork
+from orchestrator.runtime.trigger_work import plugin_of
 
 HEARD = 1.0  # seconds that a run may take to end by itself once its stop actions have run
+UNSAID = 0.3  # seconds that an emit is waited for once its listener was told to stop
 OVERSTAYS = (
-    "This task was told to stop and goes on: its type does not listen, and the thread that it runs in cannot be ended from outside. "
-    "The run ends when the task does, or with its worker. (A type with `isolated = True` can be killed.)"
+    "This {noun} was told to stop and goes on: its type does not listen, and the thread that it runs in cannot be ended from outside. "
+    "It ends by itself, or with its worker; until then {until}. (A type with `isolated = True` can be killed.)"
 )
 
 
@@ -59,6 +61,7 @@ class Attempt:
         self._jobless.set()
         self._afterwards: list[Callable[[], None]] = []
         known = Known()
+        self._emits = 0
         self._log = RunLog(place.reporter, self.head, known, least=dispatch.log_level, most=place.log_limit)
         self._around = Around(log=self._log, known=known, stop=self.stopping, reports=self, processes=place.spawner)
 
@@ -97,18 +100,22 @@ class Attempt:
         return self._stopped() if self.stopping else facts
 
     def _isolated(self) -> IsolatedRun | None:
-        """The task in a child process, when its type wants one."""
-        isolation, dispatch = self._place.isolation, self.dispatch
+        """The work in a child process, when its type wants one."""
+        isolation, dispatch, tasks = self._place.isolation, self.dispatch, self._place.means.tasks
         if isolation is None:
             return None
         try:
-            kind = type(self._place.means.tasks.task(dispatch.spec))
-        except Exception:  # it is told where the task is done
+            kind = type(plugin_of(dispatch, tasks))
+        except Exception:  # it is told where the work is done
             return None
-        self._in_child = kind.isolated
         if not kind.isolated:
             return None
+        self._in_child = True
         return IsolatedRun(isolation, dispatch, self._around, modules=(kind.__module__, *kind.preloads), sealed=self._sealed)
+
+    @property
+    def _is_task(self) -> bool:
+        return self.dispatch.kind == "task"
 
     def _stopped(self) -> dict[str, Json]:
         """The outcome of a run that was told to stop, by what told it."""
@@ -117,8 +124,8 @@ class Attempt:
             return {"state": "FAILED", "cause": cause, "error": "the worker shut down"}
         if cause is not Cause.TIMEOUT:
             return {"state": "KILLED", "cause": cause}
-        limit = self.dispatch.timeout
-        message = "The task has outlasted its timeout" + (f" of {format_duration(timedelta(seconds=limit))}" if limit else "")
+        limit, noun = self.dispatch.timeout, "task" if self._is_task else "evaluation"
+        message = f"The {noun} has outlasted its timeout" + (f" of {format_duration(timedelta(seconds=limit))}" if limit else "")
         self._log.error(message)
         return {"state": "FAILED", "cause": Cause.TIMEOUT, "error": message}
 
@@ -195,7 +202,8 @@ class Attempt:
             if self._thread_free.is_set():
                 return
             self.overstays = True
-        self._log.warn(OVERSTAYS)
+        noun, until = ("task", "its run goes on") if self._is_task else ("evaluation", "nothing else evaluates its trigger")
+        self._log.warn(OVERSTAYS.format(noun=noun, until=until))
 
     # --- what its context may report (the Reports protocol)
 
@@ -215,6 +223,14 @@ class Attempt:
 
     def forget_job(self) -> None:
         self._place.reporter.put(self._report("job", handle=None))
+
+    def emit(self, variables: Mapping[str, Json]) -> None:
+        with self._lock:  # they are told in the order of their numbers, whichever threads they come from
+            self._emits += 1
+            ticket = self._place.reporter.put(self._report("emitted", number=self._emits, variables=dict(variables)))
+        while not ticket.wait(0.2):
+            if self.stopping and not ticket.wait(UNSAID):
+                raise Stopped("the listener was stopped before its emit was known to be saved")
 
     def afterwards(self, action: Callable[[], None]) -> None:
         self._afterwards.append(action)

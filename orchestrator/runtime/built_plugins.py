@@ -14,7 +14,7 @@ from orchestrator import registry
 from orchestrator.errors import NotFound, OrchestratorError, TaskFailed
 from orchestrator.lang.source import parse_yaml
 from orchestrator.model.values import Json
-from orchestrator.sdk import AnyTask, Task
+from orchestrator.sdk import AnyTask, Task, Trigger
 
 MOST = 1000
 
@@ -22,40 +22,48 @@ Load = Callable[[str, str], type[Any]]
 
 
 class BuiltTasks:
-    """The task models built last, by the JSON of their spec. Models are frozen, so runs share them."""
+    """The models of tasks and triggers built last, by the JSON of their spec. Models are frozen, so runs share them."""
 
     def __init__(self, load: Load = registry.load) -> None:
         self._load = load
-        self._built: OrderedDict[str, Task] = OrderedDict()
+        self._built: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._lock = threading.Lock()
 
     def task(self, spec: Mapping[str, Json]) -> Task:
         """The task of a spec. Raises TaskFailed when it is not installed here or does not fit its schema."""
-        key = json.dumps(spec, separators=(",", ":"))
+        task = self._known("task", spec)
+        if not isinstance(task, Task):
+            raise TaskFailed(f"{spec.get('type')} is not a task that a worker can run")
+        return task
+
+    def trigger(self, spec: Mapping[str, Json]) -> Trigger:
+        """The trigger of a spec. Raises TaskFailed as `task` does."""
+        trigger: Trigger = self._known("trigger", spec)
+        return trigger
+
+    def _known(self, kind: str, spec: Mapping[str, Json]) -> Any:
+        key = (kind, json.dumps(spec, separators=(",", ":")))
         with self._lock:
             found = self._built.get(key)
             if found is not None:
                 self._built.move_to_end(key)
                 return found
-        built = self._build(spec)
+        built = self._build(kind, spec)
         with self._lock:
             self._built[key] = built
             if len(self._built) > MOST:
                 self._built.popitem(last=False)
         return built
 
-    def _build(self, spec: Mapping[str, Json]) -> Task:
+    def _build(self, kind: str, spec: Mapping[str, Json]) -> Any:
         try:
-            task = self._load("task", str(spec.get("type"))).model_validate(spec)
+            return self._load(kind, str(spec.get("type"))).model_validate(spec)
         except NotFound as err:
             raise TaskFailed(f"{err}: it is not installed on this worker") from err
         except ModuleNotFoundError as err:
             raise TaskFailed(f"{spec.get('type')} needs the Python package `{err.name}`, which is not installed on this worker") from err
         except ValidationError as err:
             raise TaskFailed(told(err)) from err
-        if not isinstance(task, Task):
-            raise TaskFailed(f"{spec.get('type')} is not a task that a worker can run")
-        return task
 
 
 def described_task(source: str, task_id: str, load: Load = registry.load) -> AnyTask:

@@ -16,6 +16,7 @@ from orchestrator.model.surroundings import Surroundings
 from orchestrator.model.values import Frozen, Json
 from orchestrator.model.worker_group import WorkerGroup
 from orchestrator.runtime.requests import (
+    ActOnTriggers,
     CountUses,
     CreateExecution,
     DeclareGroup,
@@ -37,6 +38,7 @@ from orchestrator.runtime.requests import (
     PutFile,
     PutKey,
     SaveFlow,
+    TriggerName,
     Watch,
     WorkerNamed,
 )
@@ -101,6 +103,15 @@ class ExecutorClient:
 
     async def act(self, request: ExecutionAction) -> Json:
         return json.loads(await self._ask("act", request))
+
+    async def act_on_triggers(self, request: ActOnTriggers) -> list[Json]:
+        """The states of those that it was done to, as they are then."""
+        changed: list[Json] = json.loads(await self._ask("act_on_triggers", request))["changed"]
+        return changed
+
+    async def explain_trigger(self, name: TriggerName) -> Json:
+        """Why it is not being evaluated, or that it is: {"kind", "since", "evidence"}. Raises NotFound."""
+        return json.loads(await self._ask("explain_trigger", name))
 
     async def watch(self, request: Watch) -> Json:
         """{"version": int, "ended": bool, "execution": {...} | null}; NotFound for an unknown execution."""

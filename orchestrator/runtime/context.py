@@ -36,6 +36,9 @@ class Reports(Ledger, Protocol):
 
     def metric(self, metric: Mapping[str, Json]) -> None: ...
 
+    def emit(self, variables: Mapping[str, Json]) -> None:
+        """Of a listener: have an execution started, and return once it is saved. Raises Stopped when that is not known."""
+
 
 @dataclass(frozen=True)
 class Parts:

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -48,14 +48,16 @@ from orchestrator.runtime.lookout import Lookout
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
+from orchestrator.runtime.resuming import Resuming
 from orchestrator.runtime.roster import Roster
 from orchestrator.runtime.scaling import Scaling
+from orchestrator.runtime.scheduler import Scheduler
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.watching import Watchers
 from orchestrator.runtime.worker_groups import WorkerGroups
 from orchestrator.settings import Settings
-from orchestrator.store.port import Command, StateStore
+from orchestrator.store.port import StateStore
 
 T = TypeVar("T")
 MOST_PER_TURN = 500  # inbox items; bounds how long a turn, and so an answer, may take
@@ -88,13 +90,15 @@ class Executor:
             cluster=cluster,
             places=self.places,
             post=self.post,
-            lose_run=self._lose_run,
+            lose=self._lose,
             before=lambda: self.scaling.look(clock()),
             looked=lambda: self.roster.look(clock()),
+            waits=lambda: self.scheduler.stir() or bool(self.places.queued()),
         )
         self.timers = Timers(self._ring, clock)
         installation = store.installation()
-        self.dispatcher = Dispatcher(settings, RunTokens(base64.b64decode(installation.secrets["tokens"])), self.flows)
+        tokens = RunTokens(base64.b64decode(installation.secrets["tokens"]))
+        self.dispatcher = Dispatcher(settings, tokens, self.flows)
         self.live: dict[str, Live] = {}
         self.slots = FlowSlots()
         self._inbox: deque[tuple[Callable[[Turn], Any], asyncio.Future[Any]]] = deque()
@@ -112,6 +116,7 @@ class Executor:
             ring=lambda at, execution_id, run_id: self.timers.set(at, execution_id, (PLACE, run_id)),
         )
         self.placing.asked_for, self.placing.may_grow = self.scaling.asked_for, self.scaling.may_grow
+        self.scheduler = Scheduler(self, tokens)
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 
@@ -125,7 +130,8 @@ class Executor:
         self.lookout.begin()
         await self.lookout.look()
         self._tasks = [asyncio.create_task(self._turns()), asyncio.create_task(self.lookout.look_on())]
-        await self._resume()
+        await Resuming(self).resume(self.scheduler.load(self.store.commands()))
+        await self.scheduler.resume()
         self.ready = True
 
     async def close(self) -> None:
@@ -142,43 +148,6 @@ class Executor:
         live = self.keep(Live(ExecutionView(saved.flow, execution, self.store.task_runs(execution.id), self.flows.resolve), execution.version))
         self.slots.note(execution)
         return live
-
-    async def _resume(self) -> None:
-        """After a start: every place is asked what it holds before anything is sent again."""
-        held: dict[str, set[tuple[str, int]]] = {}
-        out_of_reach: set[str] = set()
-        commands = self.store.commands()
-        for place in {command.target for command in commands if command.target and command.kind in ("run", "stop")}:
-            try:
-                inventory = await self.cluster.inventory(place)
-            except Unavailable:
-                out_of_reach.add(place)
-            else:
-                held[place] = {(one.task_run_id, one.lease) for one in inventory.held} if inventory is not None else set()
-        await self.do(lambda turn: self._take_up(turn, commands, held, out_of_reach))
-
-    def _take_up(self, turn: Turn, commands: Sequence[Command], held: Mapping[str, set[tuple[str, int]]], out_of_reach: Set[str]) -> None:
-        events: list[tuple[Live, Event]] = []
-        for command in commands:
-            live, body = self.live.get(command.execution_id), command.body or {}
-            run = live.view.run(body["task_run_id"]) if live is not None else None
-            if live is None or run is None or run.state.current.ended or run.lease != body["lease"]:
-                turn.answer(command.id)
-            elif command.kind == "run" and not command.target:
-                if (refused := self.placing.queue(turn, live, run)) is not None:
-                    events.append((live, refused))
-            elif command.kind == "run" and (command.target in out_of_reach or (run.id, run.lease) in held[command.target]):
-                self.placing.resume(run, command.target, body.get("worker", ""))
-            elif command.kind == "run":
-                events.append((live, RunLost(run.id, run.lease, Cause.WORKER_LOST)))
-            elif (stopped := self.placing.stop(turn, live, StopRun(run.id, run.lease, Cause(body["cause"])))) is not None:
-                events.append((live, stopped))
-        for place in out_of_reach:
-            self.lookout.lost(place, is_certain=False)
-        for live, event in events:
-            self.step(turn, live, event)
-        for live in list(self.live.values()):
-            self._carry_out(turn, live, reconcile(live.view, turn.now, self.flows.resolve, self.new_id))
 
     # --- turns
 
@@ -229,6 +198,7 @@ class Executor:
         self._admit(turn)
         for live, event in self.placing.admit(turn):
             self.step(turn, live, event)
+        self.scheduler.admit(turn)
         if self.slots.are_stirred:  # by a run that could not even be sent
             self.post(lambda turn: None)
         try:
@@ -293,7 +263,7 @@ class Executor:
 
     def put(self, turn: Turn, live: Live, state: State) -> None:
         """Let an execution that has not begun wait for its turn, or end without having run. Raises IllegalTransition."""
-        self._carry_out(turn, live, put(live.view, state, turn.now))
+        self.carry_out(turn, live, put(live.view, state, turn.now))
 
     def _admit(self, turn: Turn) -> None:
         """Let those begin that waited for others of their flow to end."""
@@ -306,14 +276,15 @@ class Executor:
         """Go on with an execution from rows that a person set back, or copied; `saved` is its version in the store."""
         live = self.keep(Live(view, saved))
         turn.add(view.execution.id, Decision(execution=view.execution, runs=tuple(view.runs)))
-        self._carry_out(turn, live, reconcile(view, turn.now, self.flows.resolve, self.new_id))
+        self.carry_out(turn, live, reconcile(view, turn.now, self.flows.resolve, self.new_id))
         return live
 
     def step(self, turn: Turn, live: Live, event: Event) -> None:
         """Let the engine decide on an event, and on all that follows from it at once."""
-        self._carry_out(turn, live, step(live.view, event, turn.now, self.new_id, self.flows.resolve))
+        self.carry_out(turn, live, step(live.view, event, turn.now, self.new_id, self.flows.resolve))
 
-    def _carry_out(self, turn: Turn, live: Live, decision: Decision) -> None:
+    def carry_out(self, turn: Turn, live: Live, decision: Decision) -> None:
+        """Take over a decision, obey its commands, and decide on what follows from them at once."""
         commands: deque[object] = deque()
         self._take(turn, live, decision, commands)
         while commands:
@@ -327,6 +298,8 @@ class Executor:
         live.view.apply(decision)
         turn.add(live.view.execution.id, decision)
         self.slots.note(live.view.execution)
+        if live.view.execution.current.ended:
+            self.scheduler.over(turn, live.view.execution)
         for run in decision.runs:
             if run.state.current.ended:
                 self.placing.let_go_of(turn, run)
@@ -383,6 +356,12 @@ class Executor:
     def heard(self, place: str) -> None:
         """A place has given a sign of life."""
         self.lookout.heard(place)
+
+    def _lose(self, turn: Turn, place: str) -> None:
+        """Nothing of a place is left: what it held is sent elsewhere."""
+        self.scheduler.lose(turn, place)
+        for run_id, execution_id in self.places.lose(place):
+            self._lose_run(turn, run_id, execution_id)
 
     def _lose_run(self, turn: Turn, run_id: str, execution_id: str) -> None:
         """Nobody has a run any more that was out."""

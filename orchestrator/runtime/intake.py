@@ -30,6 +30,7 @@ from orchestrator.runtime.overview import Overview
 from orchestrator.runtime.planning import Grounds, plan_of, standings_of
 from orchestrator.runtime.surroundings import surroundings
 from orchestrator.runtime.tokens import TokenDesk
+from orchestrator.runtime.trigger_actions import TriggerActions
 from orchestrator.runtime.turn import Turn
 from orchestrator.store.port import KeyValue, LogFilter, SavedFlow, StoredFile
 
@@ -42,8 +43,8 @@ class Intake:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._actions = Actions(executor)
-        overview = Overview(executor)
-        self._desks: tuple[object, ...] = (self, overview, Explaining(executor), Fleet(executor, overview), Declaring(executor), TokenDesk(executor))
+        overview, rest = Overview(executor), (Explaining(executor), Declaring(executor), TokenDesk(executor), TriggerActions(executor))
+        self._desks: tuple[object, ...] = (self, overview, Fleet(executor, overview), *rest)
         key = executor.settings.encryption_key()
         self._seal: Callable[[str], Json] | None = Sealer(key).seal if key is not None else None
 
@@ -98,11 +99,12 @@ class Intake:
             return before
         revision = before.flow.revision + 1 if before is not None else 1
         saved = SavedFlow(flow=flow.model_copy(update={"revision": revision, "deleted": False}), source=request.source, updated=turn.now)
-        self._keep_flow(turn, saved)
+        self._keep_flow(turn, saved, before)
         return saved
 
-    def _keep_flow(self, turn: Turn, saved: SavedFlow) -> None:
+    def _keep_flow(self, turn: Turn, saved: SavedFlow, before: SavedFlow | None) -> None:
         turn.flows.append(saved)
+        self._executor.scheduler.flow_saved(turn, before.flow if before is not None else None, saved.flow)
         turn.after.append(lambda: self._executor.flows.changed(*saved.flow.key))
 
     async def plan_flow(self, text: str) -> str:
@@ -126,7 +128,7 @@ class Intake:
             if saved is None:
                 raise NotFound(f"Flow {request.namespace}.{request.flow_id} does not exist")
             gone = saved.flow.model_copy(update={"revision": saved.flow.revision + 1, "deleted": True})
-            self._keep_flow(turn, SavedFlow(flow=gone, source=saved.source, updated=turn.now))
+            self._keep_flow(turn, SavedFlow(flow=gone, source=saved.source, updated=turn.now), saved)
 
         await self._executor.do(delete)
         return "{}"

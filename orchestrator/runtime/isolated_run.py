@@ -82,9 +82,19 @@ class IsolatedRun:
                 with suppress(Stopped):  # the child has been told too
                     self._around.reports.save_job(JobHandle.model_validate(told["handle"]), wait=True)
                     child.frames.send({"number": told["number"]})
-
+            case "emit":  # on a thread of its own: its log goes on while it waits
+                threading.Thread(target=self._emit, args=(told, child), name="emit", daemon=True).start()
             case "job-gone":
                 self._around.reports.forget_job()
+
+    def _emit(self, told: dict[str, Any], child: Child) -> None:
+        answer: dict[str, Any] = {"number": told["number"]}
+        try:
+            self._around.reports.emit(told["variables"])
+        except Stopped as err:
+            answer["error"] = str(err)
+        with suppress(OSError):  # it is gone
+            child.frames.send(answer)
 
     def _hold(self, *, held: bool) -> None:
         if held:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, BinaryIO
 
 from orchestrator.errors import JobLost
+from orchestrator.lang.expressions import plain
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import JobHandle
@@ -17,6 +18,7 @@ from orchestrator.model.values import Json
 from orchestrator.runtime.isolated_process import Home, refused
 from orchestrator.runtime.reaching import Known
 from orchestrator.runtime.run_log import RunLog
+from orchestrator.runtime.stopping import Stopped
 from orchestrator.runtime.task_work import Around, TaskWork
 from orchestrator.sdk import Processes, RunningProcess
 
@@ -62,20 +64,28 @@ class ToldReports:
         self._home.tell("metric", metric=dict(metric))
 
     def save_job(self, handle: JobHandle, *, wait: bool) -> None:
-        saved = self._saved("job", handle=handle.model_dump(mode="json"))
+        saved = self._saved("job", [], handle=handle.model_dump(mode="json"))
         while wait and not saved.wait(LOOK):
             self._home.stop.check()
 
-    def _saved(self, do: str, **facts: Json) -> threading.Event:
-        """Have the worker report something; set once it is saved."""
+    def _saved(self, do: str, heard: list[Mapping[str, Any]], **facts: Json) -> threading.Event:
+        """Have the worker report something; set once it has answered, with the answer in `heard`."""
         saved = threading.Event()
 
         def answered(told: Mapping[str, Any], descriptors: Sequence[int]) -> bool:
+            heard.append(told)
             saved.set()
             return True
 
         self._home.ask(do, answered, **facts)
         return saved
+
+    def emit(self, variables: Mapping[str, Json]) -> None:
+        told = list[Mapping[str, Any]]()
+        saved = self._saved("emit", told, variables=plain(dict(variables)))
+        saved.wait()  # the worker gives up before it kills us
+        if "error" in told[0]:
+            raise Stopped(told[0]["error"])
 
     def forget_job(self) -> None:
         self._home.tell("job-gone")

@@ -14,7 +14,6 @@ from orchestrator.runtime.presence import Presence
 from orchestrator.runtime.turn import Turn
 
 LOOK_EVERY = 0.5  # seconds between looks at the cluster
-LoseRun = Callable[[Turn, str, str], None]  # (turn, task run id, execution id): nobody has it any more
 
 
 class Lookout:
@@ -26,14 +25,16 @@ class Lookout:
         cluster: Cluster,
         places: Places,
         post: Callable[[Callable[[Turn], Any]], None],
-        lose_run: LoseRun,
+        lose: Callable[[Turn, str], None],
         before: Callable[[], Awaitable[None]],
         looked: Callable[[], None],
+        waits: Callable[[], bool],
     ) -> None:
-        """`before` is called ahead of every further look, while places are still as the last turn left them; `looked` after
-        every look, before anything is placed by it."""
-        self._cluster, self._places, self._post, self._lose_run = cluster, places, post, lose_run
-        self._before, self._looked = before, looked
+        """`lose` is called with a place of which nothing is left; `before` ahead of every further look, while places are still
+        as the last turn left them; `looked` after every look, before anything is placed by it; `waits` tells whether anything
+        may have found room by it."""
+        self._cluster, self._places, self._post, self._lose_place = cluster, places, post, lose
+        self._before, self._looked, self._waits = before, looked, waits
         self.presence = Presence()
 
     def begin(self) -> None:
@@ -55,8 +56,7 @@ class Lookout:
 
     def _lose(self, turn: Turn, place: str) -> None:
         self.presence.forget(place)
-        for run_id, execution_id in self._places.lose(place):
-            self._lose_run(turn, run_id, execution_id)
+        self._lose_place(turn, place)
 
     async def look(self) -> None:
         """Look at the cluster once. Raises Unavailable."""
@@ -75,5 +75,5 @@ class Lookout:
                 await self.look()
             except Unavailable:
                 continue
-            if self._places.queued():
+            if self._waits():
                 self._post(lambda turn: None)

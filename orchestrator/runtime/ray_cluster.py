@@ -245,7 +245,7 @@ class RayCluster:
             asyncio.get_running_loop().call_soon(self._lost, place, self._is_gone(place))
             return
         title = f"{dispatch.namespace}.{dispatch.flow_id}/{dispatch.task_id} [{dispatch.execution_id}]"
-        handle.run.options(name=title).remote(dispatch.model_dump_json())
+        (handle.run if dispatch.kind == "task" else handle.evaluate).options(name=title).remote(dispatch.model_dump_json())
 
     def stop(self, place: str, stops: Sequence[Stop]) -> None:
         handle = self._handles.get(place)

@@ -11,6 +11,7 @@ from orchestrator.engine.events import RunEnded, RunLost, RunReceived
 from orchestrator.model.dispatch import REPORTS, JobPrepared, Outcome, PhaseReached, Received, Report, Said
 from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun
 from orchestrator.model.log import LogLine, Metric
+from orchestrator.model.trigger import is_evaluation
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.live import Live
 from orchestrator.runtime.turn import Turn
@@ -29,10 +30,19 @@ class Reports:
 
     def _take(self, turn: Turn, reports: tuple[Report, ...]) -> None:
         for report in reports:
+            if is_evaluation(report.task_run_id):
+                self._of_trigger(turn, report)
+                continue
             live = self._executor.live.get(report.execution_id)
             run = live.view.run(report.task_run_id) if live is not None else None
             if live is not None and run is not None and run.lease == report.lease and not run.state.current.ended:
                 self._safely(turn, live, run, report)
+
+    def _of_trigger(self, turn: Turn, report: Report) -> None:
+        try:
+            self._executor.scheduler.take(turn, report)
+        except Exception:  # a bug: what cannot be taken must not be repeated for ever, with all that waits behind it
+            traceback.print_exc()
 
     def _safely(self, turn: Turn, live: Live, run: TaskRun, report: Report) -> None:
         """A report that cannot be taken must not be repeated for ever, with all that waits behind it: its run fails."""

@@ -8,6 +8,7 @@ is raised again by the client as the same class of `orchestrator.errors`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
@@ -70,6 +71,25 @@ class ExecutionAction(Frozen):
     execution_id: str
     verb: str
     args: Mapping[str, Json] = Field(default_factory=dict)
+
+
+class TriggerName(Frozen):
+    """One trigger of one flow."""
+
+    namespace: str
+    flow_id: str
+    trigger_id: str
+
+
+class ActOnTriggers(Frozen):
+    """One action on triggers, all or none of it. Answer: {"changed": [TriggerState, ...]}, as they are then.
+
+    `strict`: NotFound for one that is not there, Conflict for one that the action is not for; else these are passed over.
+    """
+
+    verb: Literal["look", "enable", "disable", "restart", "unlock", "delete"]
+    triggers: tuple[TriggerName, ...]
+    strict: bool = True
 
 
 class Watch(Frozen):

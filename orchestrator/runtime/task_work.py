@@ -21,6 +21,7 @@ from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.runner_choice import Rule, default_type
 from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.stopping import StopSignal
+from orchestrator.runtime.trigger_work import work_of
 from orchestrator.sdk import Processes, RunInfo, Warned
 
 LAST_CALLS = 0.5  # seconds that work which was told to stop may still reach the API: to keep how far it came
@@ -81,7 +82,7 @@ class TaskWork:
         dispatch, means, around = self._dispatch, self._means, self._around
         if dispatch.warning is not None:
             around.log.warn(dispatch.warning)
-        task = means.tasks.task(dispatch.spec)
+        task = work_of(dispatch, means.tasks, around.reports)
         services = means.services(dispatch)
         around.stop.add(lambda: _later(services.interrupt))
         docker = dispatch.spec.get("docker")

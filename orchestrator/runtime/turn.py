@@ -9,6 +9,7 @@ from orchestrator.engine.events import Decision
 from orchestrator.model.dispatch import Dispatch, Stop
 from orchestrator.model.execution import Execution, TaskRun
 from orchestrator.model.log import LogLine, Metric
+from orchestrator.model.trigger import TriggerState
 from orchestrator.model.values import Json
 from orchestrator.store.port import Changes, Command, KeyValue, LogFilter, SavedFlow, StoredFile
 
@@ -29,6 +30,8 @@ class Turn:
         self.keys_gone: list[tuple[str, str]] = []
         self.files: dict[tuple[str, str, str], StoredFile] = {}
         self.files_gone: list[tuple[str, str, str]] = []
+        self.triggers: dict[tuple[str, str, str], TriggerState] = {}
+        self.triggers_gone: dict[tuple[str, str, str], None] = {}
         self.executions_gone: list[str] = []
         self.logs_gone: list[LogFilter] = []
         self.metrics_gone: list[str] = []
@@ -45,6 +48,14 @@ class Turn:
         for run in decision.runs:
             self.runs[run.id] = run
         self.touched[execution_id] = None
+
+    def keep_trigger(self, name: tuple[str, str, str], state: TriggerState | None) -> None:
+        """Save a trigger's state; None: there is none any more."""
+        if state is not None:
+            self.triggers[name] = state
+        else:
+            self.triggers.pop(name, None)
+            self.triggers_gone[name] = None
 
     def answer(self, command_id: str) -> None:
         """Forget a command, be it stored or only about to be."""
@@ -64,6 +75,8 @@ class Turn:
             keys_gone=self.keys_gone,
             files=list(self.files.values()),
             files_gone=self.files_gone,
+            triggers=list(self.triggers.values()),
+            triggers_gone=list(self.triggers_gone),
             executions_gone=self.executions_gone,
             logs_gone=self.logs_gone,
             metrics_gone=self.metrics_gone,
@@ -85,6 +98,8 @@ class Turn:
             or self.keys_gone
             or self.files
             or self.files_gone
+            or self.triggers
+            or self.triggers_gone
             or self.executions_gone
             or self.logs_gone
             or self.metrics_gone

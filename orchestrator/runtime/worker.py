@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestrator.lang.sealing import TYPE
 from orchestrator.model.dispatch import DISPATCHES, Dispatch, Held, Inventory, Stop
 from orchestrator.model.execution import Cause
+from orchestrator.model.trigger import MOST_LISTENERS, MOST_LOOKS
 from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.attempt import Attempt, Place
 from orchestrator.runtime.built_plugins import BuiltTasks
@@ -76,6 +77,7 @@ class Worker:
             apart=self._tidying.do,
         )
         self._crew = Crew(self._threads(), "run")
+        self._lookouts = Crew(MOST_LOOKS + MOST_LISTENERS, "look")  # a poll must not wait behind tasks, nor a listener take a slot for ever
         self._lock = threading.Lock()
         self._held: dict[str, Attempt] = {}
         self._never: OrderedDict[str, tuple[int, Cause]] = OrderedDict()  # stopped before they came: lease and cause
@@ -119,8 +121,12 @@ class Worker:
         return Inventory(worker=self.name, group=self.group, slots=self.slots, version=_version(), held=held).model_dump_json()
 
     def drain(self) -> None:
-        """Take nothing new from now on; a dispatch is handed back with the cause WORKER_SHUTDOWN."""
+        """Take nothing new from now on; a dispatch is handed back with the cause WORKER_SHUTDOWN, and so are listeners."""
         self._draining = True
+        with self._lock:
+            listening = [attempt for attempt in self._held.values() if attempt.dispatch.kind == "listen"]
+        for attempt in listening:
+            threading.Thread(target=self._stop_attempt, args=(attempt, Cause.WORKER_SHUTDOWN), name="stop", daemon=True).start()
 
     def renew(self, seconds_ago: float) -> None:
         """The head knew this place so long ago: what runs here may go on for the rest of the lease."""
@@ -161,6 +167,7 @@ class Worker:
         self._reporter.close(LAST_WORDS)
         self._spawner.close()  # the children of isolated runs are below it
         self._crew.close()
+        self._lookouts.close()
         self._tidying.close()
         self._node.remove_working_dirs()
 
@@ -194,7 +201,10 @@ class Worker:
 
     def _begin(self, attempt: Attempt) -> None:
         seconds = attempt.dispatch.timeout
-        self._crew.do(attempt.run if seconds is None else lambda: self._run_within(seconds, attempt))
+        self._crew_of(attempt).do(attempt.run if seconds is None else lambda: self._run_within(seconds, attempt))
+
+    def _crew_of(self, attempt: Attempt) -> Crew:
+        return self._crew if attempt.dispatch.kind == "task" else self._lookouts
 
     def _run_within(self, seconds: float, attempt: Attempt) -> None:
         """The server keeps the clock of a timeout; this one holds also while the executor is away."""
@@ -222,7 +232,7 @@ class Worker:
     def _ended(self, attempt: Attempt) -> None:
         """Its thread is free."""
         if attempt.overstays:
-            self._crew.returned()
+            self._crew_of(attempt).returned()
 
     def _saved(self, attempt: Attempt) -> None:
         """Its outcome is saved, and what it made is gone."""
@@ -231,6 +241,8 @@ class Worker:
                 del self._held[attempt.dispatch.task_run_id]
             if not self._held:
                 self._emptied.set()
+            if attempt.dispatch.kind != "task":  # a dispatch of it that comes late must not begin beside its successor elsewhere
+                self._refuse(attempt.dispatch.task_run_id, attempt.lease, Cause.KILLED)
 
     # --- stops
 
@@ -238,19 +250,25 @@ class Worker:
         with self._lock:
             held = self._held.get(stop.task_run_id)
             if held is None:
-                self._never[stop.task_run_id] = (stop.lease, stop.cause)
-                if len(self._never) > MOST_REMEMBERED:
-                    self._never.popitem(last=False)
+                self._refuse(stop.task_run_id, stop.lease, stop.cause)
         if held is None:
             self._answer(stop.task_run_id, stop.execution_id, stop.lease, stop.cause)
         elif stop.lease >= held.lease:
             held.renew(stop.lease)
             threading.Thread(target=self._stop_attempt, args=(held, stop.cause), name="stop", daemon=True).start()
 
+    def _refuse(self, task_run_id: str, lease: int, cause: Cause) -> None:
+        """Begin nothing of this lease any more, should it come."""
+        if lease >= self._never.get(task_run_id, (lease, cause))[0]:
+            self._never[task_run_id] = (lease, cause)
+            self._never.move_to_end(task_run_id)
+        if len(self._never) > MOST_REMEMBERED:
+            self._never.popitem(last=False)
+
     def _stop_attempt(self, attempt: Attempt, cause: Cause) -> None:
         attempt.stop(cause)
         if attempt.overstays:
-            self._crew.replace_one()
+            self._crew_of(attempt).replace_one()
 
     def _answer(self, task_run_id: str, execution_id: str, lease: int, cause: Cause) -> None:
         """The outcome of a run that never began here."""

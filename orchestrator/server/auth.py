@@ -55,7 +55,7 @@ class Door:
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
         try:
-            caller, status, why = await self._judged(scope["method"], scope["path"], headers)
+            caller, status, why = await self._judged(scope, headers)
         except StoreUnavailable as err:
             caller, status, why = None, 503, f"Unavailable: {err}"
         if status == 0:
@@ -65,10 +65,11 @@ class Door:
             refusal.headers["WWW-Authenticate"] = 'Basic realm="orchestrator"'
         await refusal(scope, receive, send)
 
-    async def _judged(self, method: str, path: str, headers: Headers) -> tuple[Caller | None, int, str]:
+    async def _judged(self, scope: Scope, headers: Headers) -> tuple[Caller | None, int, str]:
         """Who asks, with 0 for one who may; else the status and why not."""
+        method, path = scope["method"], scope["path"]
         if path.startswith(INTERNAL):
-            return None, *self._run_refused(path, headers)
+            return None, *self._run_refused(scope, headers)
         given = _given(headers)
         if self._api_token is not None and given is not None and hmac.compare_digest(given.encode(), self._api_token.encode()):
             return ADMINISTRATOR, 0, ""
@@ -103,14 +104,25 @@ class Door:
             return 403, f"Forbidden: {refusal(Role.NODE)}"
         return 0, ""
 
-    def _run_refused(self, path: str, headers: Headers) -> tuple[int, str]:
+    def _run_refused(self, scope: Scope, headers: Headers) -> tuple[int, str]:
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        opened = self._run_tokens.execution_of(token.strip()) if scheme.lower() == "bearer" else None
-        if opened is None:
+        grant = self._run_tokens.grant_of(token.strip()) if scheme.lower() == "bearer" else None
+        if grant is None:
             return 401, "the run's token is missing, wrong or has expired"
-        if not path.startswith(RUNS) or path[len(RUNS) :].partition("/")[0] != opened:
+        path: str = scope["path"]
+        run, _, what = path[len(RUNS) :].partition("/")
+        if not path.startswith(RUNS) or run != grant.run:
             return 403, "this token belongs to another execution"
+        if grant.namespace is not None and not _is_of(what, grant.namespace):
+            return 403, f"a trigger's evaluation may reach its own files and what belongs to namespace {grant.namespace}, nothing else"
+        scope.setdefault("state", {})["grant"] = grant
         return 0, ""
+
+
+def _is_of(what: str, namespace: str) -> bool:
+    """Whether what follows the run's id in a path is its own, or its namespace's."""
+    first, *rest = what.split("/")
+    return what in ("seal", "secret") or first == "files" or (first in ("kv", "namespace-files") and rest[:1] == [namespace])
 
 
 def _given(headers: Headers) -> str | None:

@@ -19,6 +19,7 @@ from orchestrator.server.parts import Parts, parts_of, slowly
 from orchestrator.server.problems import BadArgument
 from orchestrator.server.routes.execution_files import found_file
 from orchestrator.server.routes.executions import found_execution
+from orchestrator.server.run_grants import flow_of, grant_of
 from orchestrator.store.port import StoredFile
 
 router = APIRouter()
@@ -28,7 +29,7 @@ router = APIRouter()
 async def put(request: Request, execution_id: str) -> Response:
     """Keep a file of the execution. Each gets a folder of its own, so that two of one name do not collide."""
     asked, parts = Asked(request), parts_of(request)
-    execution = found_execution(parts, execution_id)
+    namespace, flow_id = flow_of(request, execution_id)
     folder = f"/tasks/{safe_name(asked.text('task') or 'files')}/{safe_name(asked.text('taskRun') or 'run')}/{secrets.token_hex(6)}"
     path = f"{folder}/{safe_name(asked.required('name'))}"
     with parts.blobs.draft() as draft:
@@ -36,13 +37,12 @@ async def put(request: Request, execution_id: str) -> Response:
             await asyncio.to_thread(draft.write, chunk)
         blob, size = await asyncio.to_thread(draft.keep)
     await parts.executor.put_file(PutFile(kind="execution", owner=execution_id, path=path, size=size, blob=blob))
-    return answers.made({"uri": str(FileUri(namespace=execution.namespace, flow_id=execution.flow_id, execution_id=execution_id, path=path))})
+    return answers.made({"uri": str(FileUri(namespace=namespace, flow_id=flow_id, execution_id=execution_id, path=path))})
 
 
 @router.get(internal_paths.FILES, response_model=None)
 async def get(request: Request, execution_id: str) -> Response:
-    parts = parts_of(request)
-    return sent(parts.blobs, _file(parts, execution_id, Asked(request).required("uri")))
+    return sent(parts_of(request).blobs, _file(request, execution_id, Asked(request).required("uri")))
 
 
 @router.delete(internal_paths.FILES, response_model=None)
@@ -60,16 +60,16 @@ async def delete(request: Request, execution_id: str) -> Response:
 @router.post(internal_paths.FILES_PURGE, response_model=None)
 async def purge(request: Request, execution_id: str) -> Response:
     parts = parts_of(request)
-    execution = found_execution(parts, execution_id)
+    namespace, flow_id = flow_of(request, execution_id)
     files = [file for file in await slowly(lambda: parts.reader.files("execution", execution_id)) if not file.directory]
     await _forget(parts, files)
-    uris = [FileUri(namespace=execution.namespace, flow_id=execution.flow_id, execution_id=execution_id, path=file.path) for file in files]
+    uris = [FileUri(namespace=namespace, flow_id=flow_id, execution_id=execution_id, path=file.path) for file in files]
     return answers.made({"uris": [str(uri) for uri in uris]})
 
 
 @router.get(internal_paths.FILE_SIZE, response_model=None)
 async def size(request: Request, execution_id: str) -> Response:
-    return answers.made({"size": _file(parts_of(request), execution_id, Asked(request).required("uri")).size})
+    return answers.made({"size": _file(request, execution_id, Asked(request).required("uri")).size})
 
 
 @router.get(internal_paths.NAMESPACE_FILES, response_model=None)
@@ -120,16 +120,20 @@ def _uri(text: str) -> FileUri:
         raise BadArgument(str(err)) from err
 
 
-def _file(parts: Parts, execution_id: str, text: str) -> StoredFile:
+def _file(request: Request, execution_id: str, text: str) -> StoredFile:
     """A file that this execution may read: its own, or one of those it comes from. Raises NotFound and NotAllowed."""
     uri = _uri(text)
-    if uri.execution_id != execution_id and uri.execution_id not in _origins(parts, execution_id):
+    if uri.execution_id != execution_id and uri.execution_id not in _origins(request, execution_id):
         raise NotAllowed(f"{text} belongs to another execution")
-    return found_file(parts, uri)
+    return found_file(parts_of(request), uri)
 
 
-def _origins(parts: Parts, execution_id: str) -> set[str | None]:
-    """The executions that started this one, or that it repeats."""
-    execution = found_execution(parts, execution_id)
-    started_by = execution.trigger.variables.get("executionId") if execution.trigger is not None else None
-    return {started_by if isinstance(started_by, str) else None, execution.parent_id, execution.original_id} - {None}
+def _origins(request: Request, execution_id: str) -> set[str | None]:
+    """The executions that started this one, or that it repeats, and the evaluation that found what started it."""
+    if grant_of(request).namespace is not None:
+        return set()
+    execution = found_execution(parts_of(request), execution_id)
+    trigger = execution.trigger
+    started_by = trigger.variables.get("executionId") if trigger is not None else None
+    listener = trigger.evaluation_id if trigger is not None else None
+    return {started_by if isinstance(started_by, str) else None, listener, execution.parent_id, execution.original_id} - {None}

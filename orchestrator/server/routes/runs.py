@@ -17,8 +17,8 @@ from orchestrator.server.bodies import json_object
 from orchestrator.server.lookups import error_logs
 from orchestrator.server.parts import Parts, parts_of, slowly
 from orchestrator.server.problems import BadArgument
-from orchestrator.server.routes.executions import found_execution
 from orchestrator.server.routes.keys import above, checked, key_value, living
+from orchestrator.server.run_grants import flow_of
 
 router = APIRouter()
 
@@ -79,7 +79,8 @@ async def key_put(request: Request, execution_id: str, namespace: str, key: str)
     if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or ttl <= 0):
         raise BadArgument("`ttl` is a number of seconds")
     parts = parts_of(request)
-    await slowly(lambda: check_namespace(parts, execution_id, namespace))
+    own, _ = flow_of(request, execution_id)
+    await slowly(lambda: check_namespace(parts, own, namespace))
     more = {"description": body.get("description"), "overwrite": body.get("overwrite", True) is not False}
     await parts.executor.put_key(PutKey(namespace=namespace, key=checked(key), value=body.get("value"), ttl_seconds=ttl, **more))
     return answers.empty(204)
@@ -90,9 +91,9 @@ async def key_delete(request: Request, execution_id: str, namespace: str, key: s
     return answers.made({"deleted": bool(await parts_of(request).executor.delete_keys(DeleteKeys(namespace=namespace, keys=(key,))))})
 
 
-def check_namespace(parts: Parts, execution_id: str, namespace: str) -> None:
-    """Raises NotFound for a namespace that is neither the execution's own, nor above it, nor one that holds a flow."""
-    if namespace in above(found_execution(parts, execution_id).namespace):
+def check_namespace(parts: Parts, own: str, namespace: str) -> None:
+    """Raises NotFound for a namespace that is neither the run's own, nor above it, nor one that holds a flow."""
+    if namespace in above(own):
         return
     if not any(namespace in above(known) for known in parts.reader.namespaces()):
         raise NotFound(f"The namespace '{namespace}' does not exist")

@@ -1,15 +1,21 @@
-"""The state of triggers."""
+"""Triggers: their state, and what may be done to one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Request, Response
 
+from orchestrator.errors import NotFound, OrchestratorError
 from orchestrator.model.flow import TriggerSpec
 from orchestrator.model.trigger import TriggerState
 from orchestrator.model.values import Json
+from orchestrator.runtime.requests import ActOnTriggers, TriggerName
 from orchestrator.server import answers, filters
 from orchestrator.server.asked import Asked
+from orchestrator.server.bodies import json_object
 from orchestrator.server.parts import Parts, parts_of, slowly
+from orchestrator.server.problems import BadArgument, BadBody
 from orchestrator.store.port import Condition
 
 router = APIRouter(prefix="/api/v1/triggers")
@@ -23,6 +29,34 @@ async def search(request: Request) -> Response:
     return answers.made({"results": [_with_spec(parts, state) for state in found.rows], "total": found.total})
 
 
+@router.put("", response_model=None)
+async def update(request: Request) -> Response:
+    """Enable or disable a trigger by sending it back changed; nothing else of it may be set."""
+    body, parts = await json_object(request), parts_of(request)
+    name, disabled = name_of(body), body.get("disabled")
+    state = await done(parts, switch(disabled=disabled) if isinstance(disabled, bool) and not body.get("backfill") else "look", name)
+    if body.get("backfill"):
+        raise no_backfill(name)
+    return answers.made(state)
+
+
+@router.put("/set-disabled", response_model=None)
+async def set_disabled(request: Request) -> Response:
+    body = await json_object(request)
+    return answers.made(await done(parts_of(request), switch(disabled=asked_disabled(body)), name_of(body)))
+
+
+@router.put("/backfill/create", response_model=None)
+@router.put("/backfill/pause", response_model=None)
+@router.put("/backfill/unpause", response_model=None)
+@router.post("/backfill/delete", response_model=None)
+async def backfill(request: Request) -> Response:
+    """There is none yet: only triggers with dates of their own could make up for them."""
+    name = name_of(await json_object(request))
+    await done(parts_of(request), "look", name)
+    raise no_backfill(name)
+
+
 @router.get("/{namespace}/{flow_id}", response_model=None)
 async def of_flow(request: Request, namespace: str, flow_id: str) -> Response:
     asked = Asked(request)
@@ -34,9 +68,66 @@ async def of_flow(request: Request, namespace: str, flow_id: str) -> Response:
     return answers.page(answers.texts(found.rows), found.total)
 
 
-def _with_spec(parts: Parts, state: TriggerState) -> Json:
+@router.get("/{namespace}/{flow_id}/{trigger_id}", response_model=None)
+async def show(request: Request, namespace: str, flow_id: str, trigger_id: str) -> Response:
+    """One trigger: its state, its definition, and the reason why it is not evaluated now (or that it is)."""
+    parts = parts_of(request)
+    state = next((one for one in parts.reader.triggers(namespace, flow_id) if one.trigger_id == trigger_id), None)
+    if state is None:
+        raise NotFound(f"Trigger {trigger_id} of flow {namespace}.{flow_id} not found")
+    reason = await parts.executor.explain_trigger(TriggerName(namespace=namespace, flow_id=flow_id, trigger_id=trigger_id))
+    return answers.made({**_with_spec(parts, state), "reason": answers.present(reason)})
+
+
+@router.post("/{namespace}/{flow_id}/{trigger_id}/restart", response_model=None)
+async def restart(request: Request, namespace: str, flow_id: str, trigger_id: str) -> Response:
+    return answers.made(await done(parts_of(request), "restart", TriggerName(namespace=namespace, flow_id=flow_id, trigger_id=trigger_id)))
+
+
+@router.post("/{namespace}/{flow_id}/{trigger_id}/unlock", response_model=None)
+async def unlock(request: Request, namespace: str, flow_id: str, trigger_id: str) -> Response:
+    return answers.made(await done(parts_of(request), "unlock", TriggerName(namespace=namespace, flow_id=flow_id, trigger_id=trigger_id)))
+
+
+@router.delete("/{namespace}/{flow_id}/{trigger_id}", response_model=None)
+async def delete(request: Request, namespace: str, flow_id: str, trigger_id: str) -> Response:
+    await done(parts_of(request), "delete", TriggerName(namespace=namespace, flow_id=flow_id, trigger_id=trigger_id))
+    return answers.empty(204)
+
+
+async def done(parts: Parts, verb: str, name: TriggerName) -> Json:
+    """The state of a trigger once something was done to it. Raises NotFound and Conflict."""
+    (state,) = await parts.executor.act_on_triggers(ActOnTriggers(verb=verb, triggers=(name,)))
+    return state
+
+
+def switch(*, disabled: bool) -> str:
+    return "disable" if disabled else "enable"
+
+
+def asked_disabled(body: Mapping[str, Json]) -> bool:
+    if not isinstance(disabled := body.get("disabled"), bool):
+        raise BadArgument("`disabled` is true or false")
+    return disabled
+
+
+def name_of(body: Json) -> TriggerName:
+    """The trigger that a body names. Raises BadBody."""
+    words = [body.get(word) for word in ("namespace", "flowId", "triggerId")] if isinstance(body, Mapping) else []
+    if len(words) != 3 or not all(isinstance(word, str) and word for word in words):
+        raise BadBody("a trigger is named by `namespace`, `flowId` and `triggerId`")
+    namespace, flow_id, trigger_id = words
+    return TriggerName(namespace=namespace, flow_id=flow_id, trigger_id=trigger_id)
+
+
+def no_backfill(name: TriggerName) -> OrchestratorError:
+    return BadArgument(f"trigger {name.trigger_id} has no dates that could be made up for: it looks, or listens, from now on")
+
+
+def _with_spec(parts: Parts, state: TriggerState) -> dict[str, Json]:
     spec = _spec(parts, state)
-    return answers.present({"abstractTrigger": None if spec is None else spec.raw, "triggerContext": state, "state": state})
+    found: dict[str, Json] = answers.present({"abstractTrigger": None if spec is None else spec.raw, "triggerContext": state, "state": state})
+    return found
 
 
 def _spec(parts: Parts, state: TriggerState) -> TriggerSpec | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from orchestrator.sdk import Duration, Dynamic, Json, PluginModel, RunContext, Task, TaskFailed, Text, text_of
+from orchestrator.sdk import Duration, Dynamic, Json, PluginModel, PollingTrigger, RunContext, Task, TaskFailed, Text, text_of, truthy
 from orchestrator_plugins.core.forms import encoded_form, multipart_form
 from orchestrator_plugins.core.waiting import until_stopped
 
@@ -62,8 +62,8 @@ class Options(PluginModel):
     basic_auth_password: Dynamic[Text] | None = None
 
 
-class Call(Task):
-    """What every task that makes one HTTP request is told."""
+class Calling(PluginModel):
+    """What everything that makes one HTTP request is told."""
 
     uri: Dynamic[Text] = Field(description="The address.", examples=["https://example.org/items?page={{ inputs.page }}"])
     method: Dynamic[Text] = Field("GET", description="The HTTP method.")
@@ -123,19 +123,18 @@ class Call(Task):
         return not fails or bool(ctx.render(self.allow_failed) or ctx.render(self.options.allow_failed))
 
 
-class Request(Call):
-    """Make one HTTP request and give back its code, headers and body. A code of 400 or more fails the task."""
+class Call(Calling, Task):
+    """A task that makes one HTTP request."""
+
+
+class Asking(Calling):
+    """One that gives back what it was answered."""
 
     encrypt_body: Dynamic[bool] = Field(False, description="Give the body back encrypted, as `encryptedBody`.")
 
-    def run(self, ctx: RunContext) -> Mapping[str, Json]:
-        answer = until_stopped(ctx, self._ask(ctx))
-        self._check(ctx, answer)
-        body = None if answer.request.method == "HEAD" else answer.text
-        outputs: dict[str, Json] = {"code": answer.status_code, "uri": str(answer.url), "headers": headers_of(answer)}
-        if body is not None and ctx.render(self.encrypt_body):
-            return {**outputs, "encryptedBody": ctx.seal(body)}
-        return {**outputs, "body": body}
+    def ask(self, ctx: RunContext) -> httpx.Response:
+        """The answer, whatever its code. Raises TaskFailed when there is none."""
+        return until_stopped(ctx, self._ask(ctx))
 
     async def _ask(self, ctx: RunContext) -> httpx.Response:
         import httpx
@@ -146,6 +145,23 @@ class Request(Call):
                 return await client.request(ctx.render(self.method).upper(), uri, **self.content(ctx))
         except (httpx.HTTPError, httpx.InvalidURL) as err:
             raise TaskFailed(f"request to '{uri}' failed: {err or type(err).__name__}") from err
+
+    def outputs_of(self, ctx: RunContext, answer: httpx.Response) -> dict[str, Json]:
+        """What an answer is told as."""
+        body = None if answer.request.method == "HEAD" else answer.text
+        outputs: dict[str, Json] = {"code": answer.status_code, "uri": str(answer.url), "headers": headers_of(answer)}
+        if body is not None and ctx.render(self.encrypt_body):
+            return {**outputs, "encryptedBody": ctx.seal(body)}
+        return {**outputs, "body": body}
+
+
+class Request(Asking, Call):
+    """Make one HTTP request and give back its code, headers and body. A code of 400 or more fails the task."""
+
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        answer = self.ask(ctx)
+        self._check(ctx, answer)
+        return self.outputs_of(ctx, answer)
 
     def _check(self, ctx: RunContext, answer: httpx.Response) -> None:
         if not self.allows(ctx, answer.status_code):
@@ -158,6 +174,27 @@ def _trust(*, insecure: bool) -> ssl.SSLContext:
     import httpx
 
     return httpx.create_ssl_context(verify=not insecure)
+
+
+class Trigger(Asking, PollingTrigger):
+    """Make an HTTP request again and again, and start an execution when its answer is as `responseCondition` says.
+
+    The execution's `trigger` variables are those that a Request outputs.
+    """
+
+    isolated: ClassVar[bool] = False  # its connection is closed when it is stopped
+
+    response_condition: str = Field(
+        "{{ response.statusCode < 400 }}",
+        description="Whether an answer starts an execution: an expression over `response`, with its `statusCode`, `body` and `headers`.",
+        examples=["{{ response.statusCode == 200 and (response.body | jq('.ready') | first) }}"],
+    )
+
+    def evaluate(self, ctx: RunContext) -> Mapping[str, Json] | None:
+        answer = self.ask(ctx)
+        response = {"statusCode": answer.status_code, "body": answer.text, "headers": headers_of(answer)}
+        met = ctx.with_variables({"response": response}).render(self.response_condition)
+        return self.outputs_of(ctx, answer) if truthy(met) else None
 
 
 def headers_of(answer: httpx.Response) -> dict[str, list[str]]:

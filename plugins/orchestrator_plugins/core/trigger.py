@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
@@ -40,6 +40,8 @@ class Backfill(PluginModel):
 class Schedule(Trigger):
     """Start an execution at the times a cron expression names."""
 
+    dated: ClassVar[bool] = True
+
     cron: str = Field(description="Five cron fields (six with `withSeconds`), or a nickname.", examples=["0 9 * * 1-5", "@hourly"])
     timezone: str | None = Field(None, description="The time zone of the expression, by name; the server's own when not set.")
     with_seconds: bool = Field(False, description="Whether the expression has a first field for seconds.")
@@ -47,7 +49,6 @@ class Schedule(Trigger):
     recover_missed_schedules: Literal["ALL", "LAST", "NONE"] | None = Field(None, description="Which missed times to make up for after a stop.")
     schedule_conditions: tuple[Condition, ...] = Field((), description="Older name of `conditions`.")
     backfill: Backfill | None = None
-    labels: Json = None
     late_after: Duration | None = None
 
     @field_validator("timezone")
@@ -70,7 +71,6 @@ class Webhook(Trigger):
     key: str = Field(max_length=256, description="The secret last part of the address.")
     wait: bool = False
     return_outputs: bool = False
-    labels: Json = None
 
     @field_validator("conditions")
     @classmethod
@@ -85,4 +85,3 @@ class Flow(Trigger):
 
     states: tuple[str, ...] = ()
     preconditions: Mapping[str, Json] | None = None
-    labels: Json = None

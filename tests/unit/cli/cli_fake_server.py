@@ -41,6 +41,10 @@ def log_line(message: str, task: str = "hello", level: str = "INFO") -> Json:
     return {"executionId": "abc123", "taskId": task, "taskRunId": f"run-{task}", "timestamp": BEGIN, "level": level, "message": message}
 
 
+def _named(trigger: Json, name: tuple[str, ...]) -> bool:
+    return tuple(trigger["state"][word] for word in ("namespace", "flowId", "triggerId")) == name
+
+
 class _Quiet(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away while it was told something is no news."""
@@ -77,6 +81,8 @@ class FakeServer:
         self.sent: list[bytes] = []  # bodies of validations and plans
         self.further: dict[tuple[str, str], Any] = {}  # answers by method and path: a value, (status, value), or a list of them, of which the last stays
         self.bodies: dict[str, Any] = {}  # what was sent along, by `METHOD path`
+        self.triggers: list[Json] = []  # as one is shown: its state, its definition, the reason
+        self.trigger_lines: list[Json] = []
         self._http = _Quiet(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -227,6 +233,27 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             fake.killed.set()
             return self._answer(409, {"message": "Illegal state: it has ended already"}) if ended else self._answer(202, execution("KILLING"))
 
+        def list_triggers(self) -> None:
+            self._answer(200, {"results": fake.triggers, "total": len(fake.triggers)})
+
+        def trigger(self, *name: str) -> None:
+            found = next((one for one in fake.triggers if _named(one, name)), None)
+            self._answer(404, {"message": f"Not Found: Trigger {name[2]} not found"}) if found is None else self._answer(200, found)
+
+        def set_disabled(self) -> None:
+            body = json.loads(self.body)
+            found = next(one for one in fake.triggers if _named(one, (body["namespace"], body["flowId"], body["triggerId"])))
+            found["state"]["disabled"] = body["disabled"]
+            self._answer(200, found["state"])
+
+        def unlock(self, *name: str) -> None:
+            state = next(one for one in fake.triggers if _named(one, name))["state"]
+            locked = state.pop("executionId", None)
+            self._answer(200, state) if locked else self._answer(409, {"message": "Illegal state: Trigger is not locked"})
+
+        def trigger_logs(self) -> None:
+            self._answer(200, {"results": fake.trigger_lines, "total": len(fake.trigger_lines)})
+
         def workers(self) -> None:
             self._answer(200, {"workers": fake.workers})
 
@@ -247,6 +274,11 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
         ("DELETE", f"{api}/executions/([^/]+)/kill", Handler.kill),
         ("GET", f"{api}/executions/([^/]+)", Handler.one),
         ("POST", f"{api}/executions/([^/]+)/([^/]+)", Handler.start),
+        ("GET", f"{api}/triggers/search", Handler.list_triggers),
+        ("PUT", f"{api}/triggers/set-disabled", Handler.set_disabled),
+        ("GET", f"{api}/triggers/([^/]+)/([^/]+)/([^/]+)", Handler.trigger),
+        ("POST", f"{api}/triggers/([^/]+)/([^/]+)/([^/]+)/unlock", Handler.unlock),
+        ("GET", f"{api}/logs/search", Handler.trigger_logs),
         ("GET", f"{api}/logs/([^/]+)/follow", Handler.follow_logs),
         ("GET", f"{api}/logs/([^/]+)", Handler.logs),
         ("GET", f"{api}/workers", Handler.workers),

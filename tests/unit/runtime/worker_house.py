@@ -13,7 +13,7 @@ from orchestrator import registry
 from orchestrator.runtime.built_plugins import BuiltTasks
 from orchestrator.runtime.local_services import LocalServices
 from orchestrator.runtime.worker import Worker
-from orchestrator.sdk import Task, TaskRunner
+from orchestrator.sdk import Task, TaskRunner, Trigger
 
 PATIENCE = 20.0  # seconds
 
@@ -83,10 +83,12 @@ class House:
         tasks: Mapping[str, type[Task]] | None = None,
         runners: Mapping[str, type[TaskRunner]] | None = None,
         kind: type[Worker] = Worker,
+        triggers: Mapping[str, type[Trigger]] | None = None,
         **more: Any,
     ) -> None:
         self.executor, self.services = Executor(), LocalServices()
-        own = {("task", name): kind for name, kind in (tasks or {}).items()}
+        own: dict[tuple[str, str], type[Any]] = {("task", name): kind for name, kind in (tasks or {}).items()}
+        own |= {("trigger", name): kind for name, kind in (triggers or {}).items()}
         built = BuiltTasks(lambda family, name: own.get((family, name)) or registry.load(family, name))
         given = {"name": "worker", "slots": 4, "services": lambda dispatch: self.services, "installation": "test", **more}
         self.worker = kind(send=self.executor.send, base=base, tasks=built, **given)

@@ -130,6 +130,13 @@ class StandIn:
         execution = self._execution(body["execution_id"])
         return {"executionId": execution.id, "state": execution.current.value, "explanations": []}
 
+    def on_act_on_triggers(self, body: dict[str, Any]) -> Any:
+        kept = {(state.namespace, state.flow_id, state.trigger_id): state for state in self.store.triggers()}
+        names = [(name["namespace"], name["flow_id"], name["trigger_id"]) for name in body["triggers"]]
+        if body["strict"] and (missing := [name for name in names if name not in kept]):
+            raise NotFound(f"Flow of trigger {missing[0][2]} not found")
+        return {"changed": [kept[name].model_dump(mode="json", by_alias=True) for name in names if name in kept]}
+
     def on_act(self, body: dict[str, Any]) -> Any:
         execution = self._execution(body["execution_id"])
         match body["verb"]:
