@@ -58,7 +58,8 @@ def _doing(one: Mapping[str, Any]) -> str:
 def _next(state: Mapping[str, Any]) -> str:
     from orchestrator.cli.shapes import coming
 
-    return "" if state.get("disabled") or state.get("evaluateRunningDate") else coming(state.get("nextExecutionDate"), now())
+    waits = any(state.get(name) for name in ("disabled", "evaluateRunningDate", "executionId"))
+    return "" if waits else coming(state.get("nextExecutionDate"), now())
 
 
 @app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator trigger show company.team/hello/every-minute")
