@@ -222,9 +222,10 @@ def joined_worker(
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(5)
             except subprocess.TimeoutExpired:
-                process.kill()
+                process.terminate()  # what still runs there need not be waited for
+                process.wait(20)
         log.close()
 
 
