@@ -230,5 +230,5 @@ def joined_worker(
 
 
 def _groups(server: LocalServer) -> set[str]:
-    told = server.call("GET", "/api/v1/workers")
-    return {worker.get("group", "") for worker in (told["workers"] if isinstance(told, dict) else told)}
+    """The groups with a worker that takes work."""
+    return {worker.get("group", "") for worker in server.call("GET", "/api/v1/workers")["workers"] if worker["state"] == "up"}
