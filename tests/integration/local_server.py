@@ -222,12 +222,13 @@ def joined_worker(
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(5)
             except subprocess.TimeoutExpired:
-                process.kill()
+                process.terminate()  # what still runs there need not be waited for
+                process.wait(20)
         log.close()
 
 
 def _groups(server: LocalServer) -> set[str]:
-    told = server.call("GET", "/api/v1/workers")
-    return {worker.get("group", "") for worker in (told["workers"] if isinstance(told, dict) else told)}
+    """The groups with a worker that takes work."""
+    return {worker.get("group", "") for worker in server.call("GET", "/api/v1/workers")["workers"] if worker["state"] == "up"}
