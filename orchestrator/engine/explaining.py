@@ -9,12 +9,14 @@ from datetime import datetime
 from orchestrator.engine.runs import dispatched, received
 from orchestrator.engine.waiting import Queued, Standing, reason_of, told
 from orchestrator.model.execution import Cause, Execution, PhaseName, TaskRun
+from orchestrator.model.growth import Growth
 from orchestrator.model.reason import Explanation, Reason
 from orchestrator.model.state import State
 from orchestrator.model.values import Json, format_instant
 from orchestrator.model.worker import WorkerState
 
 _PROVISIONING = (PhaseName.FILES_IN, PhaseName.PROVISIONING, PhaseName.IMAGE)
+NO_MACHINE_COMES = "ask the autoscaler why: ray status on the head node; its node types need one with the resource of this group, below its own maximum"
 _JOIN = "start a worker: orchestrator server worker --worker-group={group} --server=URL; or give it a `fallback`, or another group"
 
 
@@ -27,6 +29,7 @@ class InLine:
     reserved: bool  # slots are free, and kept for others
     ahead: int  # how many came before it
     barred: tuple[Reason, str] | None = None  # why the place can never take it
+    growths: tuple[Growth, ...] = ()  # of the groups that would do and have machines on their way
 
 
 def explain_line(run: TaskRun, line: InLine, now: datetime) -> Explanation:
@@ -37,6 +40,9 @@ def explain_line(run: TaskRun, line: InLine, now: datetime) -> Explanation:
     else:
         reason = reason_of(standing, queued.resources, reserved=line.reserved)
         message = told(reason, standing, queued.step, queued.resources)
+    late = next((growth for growth in line.growths if growth.overdue), None) if reason is Reason.SCALING_UP else None
+    if late is not None:
+        message += f", and none has come since {format_instant(late.since or queued.since)}"
     evidence: dict[str, Json] = {
         "place": queued.step.name,
         "askedAt": queued.wish.level,
@@ -55,7 +61,9 @@ def explain_line(run: TaskRun, line: InLine, now: datetime) -> Explanation:
         evidence["resources"] = queued.resources.model_dump()
     if queued.deadline is not None:
         evidence["goesOnAt"] = format_instant(queued.deadline)
-    return _of_run(run, reason, _sentence(message), _fix(reason, queued), queued.since, evidence)
+    if line.growths:
+        evidence["scaling"] = [growth.model_dump(mode="json", exclude_none=True) for growth in line.growths]
+    return _of_run(run, reason, _sentence(message), _fix(reason, queued) if late is None else NO_MACHINE_COMES, queued.since, evidence)
 
 
 def _fix(reason: Reason, queued: Queued) -> str:

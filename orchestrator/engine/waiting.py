@@ -24,11 +24,12 @@ class Standing:
     used: int = 0
     fits: int = 0  # live workers whose machine could have the resources asked for
     asked_for: int = 0  # machines that were asked of an autoscaler and have not come
+    may_grow: bool = False  # an autoscaler may bring another machine
 
     @property
     def live(self) -> bool:
-        """Whether some worker takes such runs, now or in a moment."""
-        return self.fits > 0
+        """Whether some worker takes such runs, now or as soon as one can be there."""
+        return self.fits > 0 or self.may_grow
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def reason_of(standing: Standing, resources: Resources | None, *, reserved: bool
     if not standing.live:
         return Reason.SCALING_UP if standing.asked_for or standing.starting else Reason.NO_LIVE_WORKER
     if resources is not None:
-        return Reason.NO_ROOM_FOR_RESOURCES if not standing.asked_for else Reason.SCALING_UP
+        return Reason.NO_ROOM_FOR_RESOURCES if standing.fits and not standing.asked_for else Reason.SCALING_UP
     if reserved:
         return Reason.RESERVED_FOR_OTHERS
     if not standing.up or standing.asked_for:
@@ -108,13 +109,19 @@ def told(reason: Reason, standing: Standing, step: Step, resources: Resources | 
         case Reason.NO_LIVE_WORKER:
             return f"no worker is up in {where}"
         case Reason.SCALING_UP:
-            coming = standing.asked_for or standing.starting
-            return f"{coming} more worker{'s' if coming > 1 else ''} asked for in {where}"
+            return _coming(standing, where)
         case Reason.NO_ROOM_FOR_RESOURCES:
             return f"no machine of {where} has {resources} free"
         case Reason.RESERVED_FOR_OTHERS:
             return f"the slots that are free in {where} are kept for other namespaces"
     return f"all {standing.slots} slots of {where} are in use"
+
+
+def _coming(standing: Standing, where: str) -> str:
+    count, what = (standing.asked_for, "more worker{s} asked for in") if standing.asked_for else (standing.starting, "worker{s} starting in")
+    if not count:
+        return f"no worker is up in {where}: one is about to be asked for"
+    return f"{count} {what.format(s='s' if count > 1 else '')} {where}"
 
 
 def refusal(queued: Queued) -> tuple[State, str]:

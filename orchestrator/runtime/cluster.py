@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
+from orchestrator.model.growth import Ask
 from orchestrator.model.resources import Resources
 from orchestrator.model.worker import WorkerInfo
 
@@ -34,6 +35,17 @@ class Cluster(Protocol):
 
     def end(self, place: str) -> None:
         """Have a place end once it holds nothing more; at once when it does not answer. A place that is gone is no error."""
+
+    def want(self, asks: Sequence[Ask]) -> None:
+        """Have an autoscaler bring these machines, instead of those wanted before; what `retire` left without a worker is taken
+        first. There is one ask for every group that may grow, also when it wants nothing now."""
+
+    def retire(self, worker: str) -> None:
+        """End an idle worker and what stands beside it, and give its machine no other one until its group wants one, so that an
+        autoscaler may take it away."""
+
+    async def troubles(self) -> Sequence[str]:
+        """Why machines that were wanted could not be had lately, as far as their provider tells."""
 
     def run(self, place: str, dispatch: Dispatch) -> None: ...
 

@@ -49,6 +49,7 @@ from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
 from orchestrator.runtime.roster import Roster
+from orchestrator.runtime.scaling import Scaling
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
 from orchestrator.runtime.watching import Watchers
@@ -80,7 +81,17 @@ class Executor:
         self.places, self.watchers = Places(lambda: self.groups.declared), Watchers()
         self.meters = Meters()
         self.roster = Roster(store, self.places, cluster, self.post)
-        self.lookout = Lookout(cluster=cluster, places=self.places, post=self.post, lose_run=self._lose_run, looked=lambda: self.roster.look(self.clock()))
+        self.scaling = Scaling(
+            groups=self.groups, places=self.places, cluster=cluster, overdue=lambda growth: self.post(lambda turn: self.placing.no_machine_comes(turn, growth))
+        )
+        self.lookout = Lookout(
+            cluster=cluster,
+            places=self.places,
+            post=self.post,
+            lose_run=self._lose_run,
+            before=lambda: self.scaling.look(clock()),
+            looked=lambda: self.roster.look(self.clock()),
+        )
         self.timers = Timers(self._ring, clock)
         installation = store.installation()
         self.dispatcher = Dispatcher(settings, RunTokens(base64.b64decode(installation.secrets["tokens"])), self.flows)
@@ -100,6 +111,7 @@ class Executor:
             meters=self.meters,
             ring=lambda at, execution_id, run_id: self.timers.set(at, execution_id, (PLACE, run_id)),
         )
+        self.placing.asked_for, self.placing.may_grow = self.scaling.asked_for, self.scaling.may_grow
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 

@@ -63,6 +63,7 @@ class Explaining:
             reserved=executor.places.is_reserved_from(target, run.namespace),
             ahead=executor.places.ahead_of(run.id),
             barred=executor.placing.barred(live, run, queued),
+            growths=executor.scaling.growths(target),
         )
         return explain_line(run, line, executor.clock())
 

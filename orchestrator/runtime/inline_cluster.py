@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.errors import Unavailable
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
+from orchestrator.model.growth import Ask
 from orchestrator.model.place_name import PROCESS, WORKER, PlaceName
 from orchestrator.model.resources import Resources
 from orchestrator.model.worker import DEFAULT_GROUP, WorkerInfo
@@ -44,6 +45,9 @@ class InlineCluster:
         self._workers: dict[str, Worker] = {}
         self._processes: dict[str, Worker] = {}
         self._closed = False
+        self.asks: Sequence[Ask] = ()
+        self.said: Sequence[str] = ()
+        self.labels: dict[str, Mapping[str, str]] = {}  # by worker
         for group in groups:
             self.join(group)
         self._supervisor = Supervisor(name=SUPERVISOR, slots=0, send=self._send, services=services, base=base / "supervisor", installation=installation)
@@ -66,7 +70,8 @@ class InlineCluster:
     async def look(self) -> Sighting:
         return Sighting(
             tuple(
-                WorkerInfo(name=name, group=worker.group, node_id=name, slots=worker.slots, resources=self._machine) for name, worker in self._workers.items()
+                WorkerInfo(name=name, group=worker.group, node_id=name, slots=worker.slots, resources=self._machine, labels=self.labels.get(name, {}))
+                for name, worker in self._workers.items()
             )
         )
 
@@ -85,6 +90,19 @@ class InlineCluster:
         process = self._processes.pop(place, None)
         if process is not None:
             self._loop.run_in_executor(None, process.leave)
+
+    def want(self, asks: Sequence[Ask]) -> None:
+        """There is no autoscaler: tests see in `asks` what it would be asked, and have it come with `join`."""
+        self.asks = asks
+
+    def retire(self, worker: str) -> None:
+        ended = self._workers.pop(worker, None)
+        if ended is not None:
+            self._loop.run_in_executor(None, ended.leave)
+            self._loop.call_soon(self._lost, worker, True)
+
+    async def troubles(self) -> Sequence[str]:
+        return self.said
 
     def _place(self, name: str) -> Worker | None:
         return self._supervisor if name == SUPERVISOR else self._workers.get(name) or self._processes.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orchestrator.errors import Unavailable
@@ -21,11 +21,19 @@ class Lookout:
     """Keeps `places` as the cluster is. `post` has something done in a turn of the executor."""
 
     def __init__(
-        self, *, cluster: Cluster, places: Places, post: Callable[[Callable[[Turn], Any]], None], lose_run: LoseRun, looked: Callable[[], None]
+        self,
+        *,
+        cluster: Cluster,
+        places: Places,
+        post: Callable[[Callable[[Turn], Any]], None],
+        lose_run: LoseRun,
+        before: Callable[[], Awaitable[None]],
+        looked: Callable[[], None],
     ) -> None:
-        """`looked` is called after every look, before anything is placed by it."""
-        self._looked = looked
+        """`before` is called ahead of every further look, while places are still as the last turn left them; `looked` after every
+        look, before anything is placed by it."""
         self._cluster, self._places, self._post, self._lose_run = cluster, places, post, lose_run
+        self._before, self._looked = before, looked
         self.presence = Presence()
 
     def begin(self) -> None:
@@ -63,6 +71,7 @@ class Lookout:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             try:
+                await self._before()
                 await self.look()
             except Unavailable:
                 continue

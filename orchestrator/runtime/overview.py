@@ -52,6 +52,7 @@ class Overview:
         up = [worker for worker in workers if worker.state is WorkerState.UP]
         oldest = places.oldest_wait(key)
         declaration = groups.declared.get(key)
+        growth = self._executor.scaling.growth(key)
         return {
             "key": key,
             "declared": declaration.model_dump(mode="json", by_alias=True, exclude_none=True) if declaration is not None else None,
@@ -62,4 +63,5 @@ class Overview:
             "used": sum(worker.used for worker in up),
             "queued": queued,
             "oldestWait": format_instant(oldest) if oldest is not None else None,
+            "scaling": growth.model_dump(mode="json", exclude_none=True) if growth is not None else None,
         }

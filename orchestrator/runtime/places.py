@@ -29,6 +29,7 @@ class Place:
     info: WorkerInfo
     held: set[str] = field(default_factory=set)
     own: dict[str, Resources] = field(default_factory=dict)
+    taken: int = 0  # runs of any kind that its machine was sent, in all
 
     @property
     def free(self) -> int:
@@ -134,6 +135,15 @@ class Places:
         place = self._workers.get(name)
         return None if place is None else place.info.model_copy(update={"used": len(place.held), "resources_used": dict(place.resources_used)})
 
+    def burdens(self) -> Mapping[str, tuple[int, int]]:
+        """By worker: how many runs of ours are on its machine and in no slot of it, and how many runs that was ever sent."""
+        guests = Counter(out.worker for out in self._out.values() if out.worker and out.worker != out.place)
+        return {name: (guests[name], place.taken) for name, place in self._workers.items()}
+
+    def stir(self) -> None:
+        """Have those that may leave their place looked at anew."""
+        self.version += 1
+
     def worker_for(self, step: Step) -> str | None:
         """A worker that takes something which needs no slot: the one of the step's groups that holds least. None: there is none."""
         found = [place for place in self._of(Target.of(step, supervised=True, resources=None)) if place.info.state is WorkerState.UP]
@@ -159,6 +169,8 @@ class Places:
         """Note that a run has gone to a place."""
         self.release(task_run_id)
         self._out[task_run_id] = out
+        if (of_machine := self._workers.get(out.worker or out.place)) is not None:
+            of_machine.taken += 1
         if out.resources is not None:
             machine = self._workers.get(out.worker)
             if machine is not None:
@@ -275,7 +287,7 @@ class Places:
         found = [place for place in self._of(target) if place.info.state in LIVE and self._group(place.info.group).allows(namespace)]
         up = [place for place in found if place.info.state is WorkerState.UP]
         return Standing(
-            groups=tuple(sorted(self._known(target))),
+            groups=tuple(sorted(self.groups_for(target))),
             up=len(up),
             starting=len(found) - len(up),
             slots=sum(place.info.slots for place in up),
@@ -284,7 +296,7 @@ class Places:
             asked_for=asked_for,
         )
 
-    def _known(self, target: Target) -> set[str]:
+    def groups_for(self, target: Target) -> set[str]:
         """The groups that would do and have a worker or a declaration."""
         known = {place.info.group for place in self._workers.values()} | set(self._declared())
         return {key for key in known if self._meets(target, key)}
@@ -311,6 +323,10 @@ class Places:
         """The lines in which something waits."""
         return self._lines
 
+    def waiting_for(self, group: str) -> list[str]:
+        """The runs in line for a group, or for any of several of which it is one."""
+        return [run for run, target in self._waiting.items() if self._meets(target, group)]
+
     def oldest_wait(self, group: str) -> datetime | None:
         """Since when the run waits that waits longest for a group."""
         lines = (line for target, line in self._lines.items() if self._meets(target, group))
@@ -320,6 +336,6 @@ class Places:
         """How many runs wait, by group; what waits for tags counts for each group that would do, or under its tags where none is known."""
         counts: Counter[str] = Counter()
         for target, line in self._lines.items():
-            for key in self._known(target) if target.tags else (target.group or "",):
+            for key in self.groups_for(target) if target.tags else (target.group or "",):
                 counts[key] += len(line)
         return dict(counts)

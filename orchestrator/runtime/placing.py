@@ -4,6 +4,7 @@ their own, or back with the reason why not."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestrator.engine.admission import Target, Waiting
@@ -11,9 +12,11 @@ from orchestrator.engine.events import Event, RunRefused, RunStopped, StopRun
 from orchestrator.engine.waiting import Queued, Standing, at_default, at_next_step, moves_on, passed_over, reason_of, refusal, told
 from orchestrator.model.dispatch import Stop
 from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun, Where
+from orchestrator.model.growth import Growth
 from orchestrator.model.log import Level
 from orchestrator.model.reason import Reason
 from orchestrator.model.state import State
+from orchestrator.model.values import format_instant
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.live import Live, say
@@ -56,6 +59,7 @@ class Placing:
         self._to_look_at: dict[str, None] = {}  # those of them for which the moment may have come
         self._seen = (-1, -1)  # versions of workers and groups that all movable ones were looked at with
         self.asked_for: Callable[[Target], int] = lambda target: 0  # machines asked of an autoscaler
+        self.may_grow: Callable[[Target, str], bool] = lambda target, namespace: False  # whether one may bring another machine for it
 
     # --- into a line
 
@@ -261,7 +265,18 @@ class Placing:
 
     def standing(self, target: Target, namespace: str) -> Standing:
         """How a target stands just now for a namespace, what an autoscaler was asked for included."""
-        return self.places.standing(target, namespace, self.asked_for(target))
+        return replace(self.places.standing(target, namespace, self.asked_for(target)), may_grow=self.may_grow(target, namespace))
+
+    def no_machine_comes(self, turn: Turn, growth: Growth) -> None:
+        """Tell all that wait for a group whose ask nobody answers, each execution once."""
+        since = f" since {format_instant(growth.since)}" if growth.since is not None else ""
+        why = "".join(f"; {trouble}" for trouble in growth.provider)
+        message = f"{growth.wanted} more machines asked for worker group '{growth.group or 'default'}'{since}, and none has come{why}"
+        told_executions: set[str] = set()
+        for found in map(self._of, self.places.waiting_for(growth.group)):
+            if found is not None and found[0].view.execution.id not in told_executions:
+                told_executions.add(found[0].view.execution.id)
+                say(turn, found[0], Level.WARN, message, found[1].id)
 
 
 def _with_cause(state: State, message: str) -> tuple[State, Cause, str]:

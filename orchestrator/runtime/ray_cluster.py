@@ -18,15 +18,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator import __version__
 from orchestrator.errors import Unavailable
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
+from orchestrator.model.growth import Ask
 from orchestrator.model.place_name import PROCESS, SUPERVISOR, WORKER, PlaceName, node_prefix
 from orchestrator.model.resources import Resources
 from orchestrator.model.versions import serves
 from orchestrator.model.worker import DEFAULT_GROUP, WorkerInfo, WorkerState, resource_of
 from orchestrator.runtime.cluster import Sighting
 from orchestrator.runtime.ray_calls import NAMESPACE
+from orchestrator.runtime.ray_scaling import SLIVER, Machines
 from orchestrator.runtime.ray_workers import ProcessActor, SupervisorActor, WorkerActor
 
-SLIVER = 0.001  # of the group's resource: a resident actor must leave demand and capacity true
 MACHINE = ("CPU", "GPU", "memory")
 HEARD = 5.0  # seconds for a process of its own to hear that it must stop
 LEAVING = 30.0  # seconds that a place may take to end by itself
@@ -51,6 +52,7 @@ class RayCluster:
         self._refused: dict[str, float] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._machines = Machines()
         self._found = False
 
     def on_lost(self, told: Callable[[str, bool], None]) -> None:
@@ -65,9 +67,11 @@ class RayCluster:
         if not self._found:
             await self._find_living()
         nodes = {node["NodeID"]: node for node in _nodes() if node["Alive"]}
+        self._machines.see(nodes)
         for node_id, node in nodes.items():
             group = self._group_on(node_id, node)
             if group is not None and self._lacks_worker(node_id):
+                self._machines.came(group)
                 starting = self._info("", node_id, group, node).model_copy(update={"name": f"starting:{node_prefix(node_id)}", "state": WorkerState.STARTING})
                 self._making[node_id] = (starting, asyncio.create_task(self._make(node_id, group, node)))
         there = tuple(info for info in self._infos.values() if info.node_id in nodes)
@@ -79,7 +83,12 @@ class RayCluster:
 
     def _lacks_worker(self, node_id: str) -> bool:
         staffed = any(info.node_id == node_id for info in self._infos.values())
-        return not staffed and node_id not in self._making and time.monotonic() - self._refused.get(node_id, -99.0) > RETRY_CREATION
+        return (
+            not staffed
+            and not self._machines.rests(node_id)
+            and node_id not in self._making
+            and time.monotonic() - self._refused.get(node_id, -99.0) > RETRY_CREATION
+        )
 
     async def _find_living(self) -> None:
         """After a restart: the workers, supervisors and processes that an earlier executor made."""
@@ -211,6 +220,22 @@ class RayCluster:
         if handle is not None:
             self._leaving.add(task := asyncio.create_task(_end(handle)))
             task.add_done_callback(self._leaving.discard)
+
+    # --- machines
+
+    def want(self, asks: Sequence[Ask]) -> None:
+        self._machines.want(asks)
+
+    def retire(self, worker: str) -> None:
+        info = self._infos.get(worker)
+        if info is None:
+            return
+        self._machines.rest(info.node_id, info.group)
+        for name in [worker, *(name for name in self._handles if _is_supervisor_on(name, info.node_id))]:
+            self.end(name)
+
+    async def troubles(self) -> Sequence[str]:
+        return await self._machines.troubles()
 
     # --- sending
 
