@@ -130,4 +130,10 @@ def _failed_launches(address: str) -> tuple[str, ...]:
 
     status = get_cluster_status(address, timeout=STATUS_WITHIN)
     failed = [one for one in status.failed_launches if time.time() - (one.failed_ts_s or 0) < RECENT]
-    return tuple(dict.fromkeys(f"{one.ray_node_type_name}: {(one.details or 'the launch failed').strip()[:300]}" for one in failed))
+    by_kind = {one.ray_node_type_name: [other for other in failed if other.ray_node_type_name == one.ray_node_type_name] for one in failed}
+    return tuple(_told(kind, len(some), some[-1].details or "") for kind, some in sorted(by_kind.items()))
+
+
+def _told(kind: str, count: int, details: str) -> str:
+    """Ray keeps the provider's own words to the log of its monitor more often than not."""
+    return f"{kind}: {count} launch{'es' if count > 1 else ''} failed ({details.strip()[:300] or 'the reason is in monitor.log on the head node'})"

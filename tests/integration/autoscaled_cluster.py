@@ -23,7 +23,15 @@ from tests.integration.local_server import ENDED, eventually
 
 ORCHESTRATOR = [str(Path(sys.executable).with_name("orchestrator"))]
 HEAD_ID, HEAD = "f" * 51 + "00000", "ray.head.default"  # what the provider takes its head for
-PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
+PROVIDER = """
+from ray.autoscaler._private.fake_multi_node.node_provider import FakeMultiNodeProvider
+
+class Provider(FakeMultiNodeProvider):
+    def create_node_with_resources_and_labels(self, node_config, tags, count, resources, labels):
+        if "refuse" in node_config:
+            raise RuntimeError(node_config["refuse"])
+        return super().create_node_with_resources_and_labels(node_config, tags, count, resources, labels)
+"""
 LOCAL: tuple[str, ...] = ("cluster_synced_files", "head_setup_commands", "head_start_ray_commands", "initialization_commands", "rsync_exclude", "rsync_filter")
 LOCAL += ("setup_commands", "worker_setup_commands", "worker_start_ray_commands")
 
@@ -36,7 +44,7 @@ print(json.dumps({group["placement_group_id"]: group["name"] for group in table.
 
 
 class AutoscaledCluster:
-    """`kinds`: the provider's node types, as a cluster's YAML names them."""
+    """`kinds`: the provider's node types, as a cluster's YAML names them; one whose `node_config` says `refuse` cannot be had, for that reason."""
 
     def __init__(self, folder: Path, kinds: Mapping[str, Mapping[str, Any]], *, idle_minutes: float = 0.1) -> None:
         self.folder, self.kinds, self.idle_minutes = folder, kinds, idle_minutes
@@ -55,10 +63,13 @@ class AutoscaledCluster:
         address = f"{ray.util.get_node_ip_address()}:{gcs}"  # type: ignore[no-untyped-call]
         config = self.folder / "autoscaling.json"
         config.write_text(json.dumps(self._config(address)))
+        modules = self.folder / "modules"
+        modules.mkdir()
+        (modules / "own_provider.py").write_text(PROVIDER)
         command = clean_process.command("ray.scripts.scripts", "start", "--head", f"--port={gcs}", f"--temp-dir={self.temp}", "--num-cpus=1")
         command += [f"--autoscaling-config={config}", "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0", "--include-dashboard=false"]
         command += [f"--ray-client-server-port={client}", f"--dashboard-port={board}", f"--dashboard-agent-listen-port={agent}"]
-        own = {"RAY_enable_autoscaler_v2": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
+        own = {"RAY_enable_autoscaler_v2": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1", "PYTHONPATH": str(modules)}
         own |= {"RAY_CLOUD_INSTANCE_ID": HEAD_ID, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID}
         environ = ray_processes.surroundings(self.node, clean_environ(), own)
         with (self.folder / "ray.log").open("wb") as log:
@@ -67,8 +78,8 @@ class AutoscaledCluster:
         self.node = self.node.model_copy(update={"address": address})
 
     def _config(self, address: str) -> dict[str, Any]:
-        # By its class, not by its name: the defaults that Ray would look up for the name are not in its wheel.
-        provider = {"type": "external", "module": PROVIDER, "gcs_address": address, "head_node_id": HEAD_ID, "launch_multiple": True}
+        # Not by the name of the one it derives from: the defaults that Ray would look up for that are not in its wheel.
+        provider = {"type": "external", "module": "own_provider.Provider", "gcs_address": address, "head_node_id": HEAD_ID, "launch_multiple": True}
         provider |= {"disable_node_updaters": True, "disable_launch_config_check": True}
         head = {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0}
         return {

@@ -16,10 +16,12 @@ worker-groups:
   - {key: small, max: 2, slots: 2, idleTimeout: PT4S}
   - {key: gpu, max: 1, slots: 2, idleTimeout: PT4S}
   - {key: nowhere, max: 1, slots: 1}
+  - {key: sold-out, max: 1, slots: 1}
 """
 KINDS = {
     "small-node": {"resources": {"CPU": 1, "worker_group:small": 2}, "max_workers": 3},
     "gpu-node": {"resources": {"CPU": 1, "GPU": 1, "worker_group:gpu": 2}, "labels": {"zone": "eu"}, "max_workers": 3},
+    "sold-out-node": {"resources": {"worker_group:sold-out": 1}, "node_config": {"refuse": "no capacity in this zone"}, "max_workers": 1},
 }
 
 
@@ -153,3 +155,15 @@ def test_a_group_whose_machine_nobody_has_does_not_hold_up_others(cluster: Autos
     assert cluster.state(execution) == "SUCCESS"
     assert [one["reason"] for one in cluster.explained(waits)] == ["SCALING_UP"]
     cluster.kill(waits)
+
+
+def test_launches_that_fail_are_told(cluster: AutoscaledCluster) -> None:
+    execution = cluster.execute(flow("sold-out", "sold-out", "echo never"))
+
+    def provider() -> list[str]:
+        return [said for one in cluster.explained(execution) for scaling in one["evidence"].get("scaling", ()) for said in scaling["provider"]]
+
+    said = eventually(provider, within=60, what="the failed launches are told")
+    assert said[0].startswith("sold-out-node: "), said
+    assert "failed" in said[0]
+    cluster.kill(execution)
