@@ -1,7 +1,7 @@
 #!/bin/bash
 # The head of a RayCluster: Ray's head node, and beside it the server. Ends when either ends, so that the pod is made anew.
 set -u
-ulimit -n 65536
+ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 (
   # No process of Ray, and so no worker, inherits what is the server's alone.
   for name in $(compgen -e); do
