@@ -30,7 +30,8 @@ class Line:
 @dataclass(frozen=True)
 class Member:
     """A worker of a group. `used` counts its slots in use, `others` what else of ours runs on its machine, `taken` all runs that
-    its machine was ever sent. Neither `up` nor `starting`: it takes nothing any more. `may_go`: an autoscaler brought its machine."""
+    its machine was ever sent. Neither `up` nor `starting`: it takes nothing any more; `drained`: because somebody said so.
+    `may_go`: an autoscaler brought its machine."""
 
     name: str
     machine: str
@@ -41,6 +42,7 @@ class Member:
     taken: int = 0
     up: bool = True
     starting: bool = False
+    drained: bool = False
     may_go: bool = True
     resources: Mapping[str, float] = field(default_factory=dict)
 
@@ -60,11 +62,13 @@ class Course:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do for a group now. `is_news`: the ask has just become overdue."""
+    """What to do for a group now. `ends` may come back when they are wanted, `leaves` may not: somebody drained them.
+    `is_news`: the ask has just become overdue."""
 
     ask: Ask
     growth: Growth
     ends: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
     is_news: bool = False
 
 
@@ -85,8 +89,9 @@ def plan(group: WorkerGroup, members: Iterable[Member], lines: Iterable[Line], c
     growth = Growth(group=group.key, wanted=ask.machines, starting=starting, since=asked_since, overdue=overdue)
     idle = _idle(mine, course, now)
     may_end = not asked and not starting and not any(line.takes_slot and line.resources is None for line in lines)
-    made = Plan(ask, growth, _ending(group, mine, idle, now) if may_end else (), overdue and not course.was_told)
-    return made, Course(machines, asked, pressed_since, fewer_since, asked_since, overdue, idle)
+    ends = _ending(group, mine, idle, now) if may_end else ()
+    leaves = tuple(member.name for member in mine if member.drained and member.may_go and not member.used and not member.others)
+    return Plan(ask, growth, ends, leaves, overdue and not course.was_told), Course(machines, asked, pressed_since, fewer_since, asked_since, overdue, idle)
 
 
 def own_lines(lines: Iterable[Line], groups: Mapping[str, WorkerGroup], members: Iterable[Member]) -> Mapping[str, Sequence[Line]]:

@@ -40,9 +40,9 @@ class Cluster(Protocol):
         """Have an autoscaler bring these machines, instead of those wanted before; what `retire` left without a worker is taken
         first. There is one ask for every group that may grow, also when it wants nothing now."""
 
-    def retire(self, worker: str) -> None:
-        """End an idle worker and what stands beside it, and give its machine no other one until its group wants one, so that an
-        autoscaler may take it away."""
+    def retire(self, worker: str, *, for_good: bool) -> None:
+        """End an idle worker and what stands beside it, and give its machine no other one until its group wants one (`for_good`:
+        never), so that an autoscaler may take it away."""
 
     async def troubles(self) -> Sequence[str]:
         """Why machines that were wanted could not be had lately, as far as their provider tells."""

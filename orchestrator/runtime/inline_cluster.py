@@ -95,7 +95,7 @@ class InlineCluster:
         """There is no autoscaler: tests see in `asks` what it would be asked, and have it come with `join`."""
         self.asks = asks
 
-    def retire(self, worker: str) -> None:
+    def retire(self, worker: str, *, for_good: bool) -> None:
         ended = self._workers.pop(worker, None)
         if ended is not None:
             self._loop.run_in_executor(None, ended.leave)

@@ -226,11 +226,11 @@ class RayCluster:
     def want(self, asks: Sequence[Ask]) -> None:
         self._machines.want(asks)
 
-    def retire(self, worker: str) -> None:
+    def retire(self, worker: str, *, for_good: bool) -> None:
         info = self._infos.get(worker)
         if info is None:
             return
-        self._machines.rest(info.node_id, info.group)
+        self._machines.rest(info.node_id, None if for_good else info.group)
         for name in [worker, *(name for name in self._handles if _is_supervisor_on(name, info.node_id))]:
             self.end(name)
 

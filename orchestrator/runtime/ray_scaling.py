@@ -47,10 +47,10 @@ class Machines:
 
     def __init__(self) -> None:
         self._wanted: dict[str, list[_Placeholder]] = {}
-        self._resting: dict[str, str] = {}  # node id -> group
+        self._resting: dict[str, str | None] = {}  # by node id: the group that may want it back
 
-    def rest(self, node_id: str, group: str) -> None:
-        """Leave a node without a worker, until its group wants one."""
+    def rest(self, node_id: str, group: str | None) -> None:
+        """Leave a node without a worker, until its group wants one; without a group, for good."""
         self._resting[node_id] = group
 
     def rests(self, node_id: str) -> bool:
@@ -68,7 +68,7 @@ class Machines:
     def want(self, asks: Sequence[Ask]) -> None:
         """Have these machines come, and no others; those that rest are taken first. A group that is not named lets none rest."""
         named = {ask.group: ask for ask in asks}
-        self._resting = {node_id: group for node_id, group in self._resting.items() if group in named}
+        self._resting = {node_id: group for node_id, group in self._resting.items() if group is None or group in named}
         for group in set(self._wanted) - set(named):
             self._remove(self._wanted.pop(group))
         for ask in asks:

@@ -28,6 +28,7 @@ class Scaling:
         self._groups, self._places, self._cluster, self._overdue = groups, places, cluster, overdue
         self._courses: dict[str, Course] = {}
         self._growths: dict[str, Growth] = {}
+        self._retired: set[str] = set()  # those of them that have not gone yet
         self._asked_why: datetime | None = None
         self._troubles: Sequence[str] = ()
 
@@ -50,7 +51,10 @@ class Scaling:
     def _end(self, made: Plan) -> None:
         for name in made.ends:
             self._places.drain(name)  # first: nothing is sent to it from now on, so it holds nothing for good
-            self._cluster.retire(name)
+            self._cluster.retire(name, for_good=False)
+        for name in made.leaves:
+            self._cluster.retire(name, for_good=True)
+        self._retired |= {*made.ends, *made.leaves}
 
     async def _ask_why(self, plans: list[Plan], now: datetime) -> None:
         waits = [made.growth.since for made in plans if made.growth.since is not None and now - made.growth.since >= WAIT_FOR_WHY]
@@ -75,8 +79,9 @@ class Scaling:
     # --- what is seen
 
     def _members(self) -> list[Member]:
-        burdens = self._places.burdens()
-        return [_member(info, *burdens[info.name]) for info in self._places.workers()]
+        workers, burdens = self._places.workers(), self._places.burdens()
+        self._retired &= {info.name for info in workers}
+        return [_member(info, *burdens[info.name], is_retired=info.name in self._retired) for info in workers]
 
     def _lines(self) -> list[Line]:
         return [
@@ -117,7 +122,7 @@ class Scaling:
         return len({info.node_id for info in self._places.workers() if info.group == key}) < group.max
 
 
-def _member(info: WorkerInfo, others: int, taken: int) -> Member:
+def _member(info: WorkerInfo, others: int, taken: int, *, is_retired: bool) -> Member:
     name = PlaceName.parse(info.name)
     return Member(
         name=info.name,
@@ -129,6 +134,7 @@ def _member(info: WorkerInfo, others: int, taken: int) -> Member:
         taken=taken,
         up=info.state is WorkerState.UP,
         starting=info.state is WorkerState.STARTING,
+        drained=info.state is WorkerState.DRAINING and not is_retired,
         may_go=JOINED not in info.labels and not (name is not None and name.on_head),
         resources=_free(info),
     )

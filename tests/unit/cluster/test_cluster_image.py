@@ -68,7 +68,9 @@ class Head:
 
     def _noting(self, name: str, work: str) -> str:
         note = f">> '{self.said}'"
-        return f'trap \'echo "{name} told to stop" {note}; exit 0\' TERM\necho "{name} $* ${{SECRET_X:-none}} ${{ORCHESTRATOR_API_TOKEN:-none}}" {note}\n{work}\ncode=$?\necho "{name} ended" {note}\nexit $code\n'
+        stop = f"trap 'echo \"{name} told to stop\" {note}; exit 0' TERM"
+        begin = f'echo "{name} $* ${{SECRET_X:-none}} ${{ORCHESTRATOR_API_TOKEN:-none}}" {note}'
+        return "\n".join([stop, begin, work, "code=$?", f'echo "{name} ended" {note}', "exit $code", ""])
 
     def until(self, line: str) -> None:
         deadline = time.monotonic() + 20

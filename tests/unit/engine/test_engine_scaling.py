@@ -230,6 +230,22 @@ def test_a_run_that_waits_for_what_no_idle_machine_has_keeps_none_of_them() -> N
     assert _idle_for(_group(), [_worker()], IDLE, _line(1, resources=GPU)).ends == ("w",)
 
 
+@pytest.mark.parametrize(
+    ("worker", "leaves"),
+    [
+        (_worker(up=False, drained=True), ("w",)),
+        (_worker(up=False, drained=True, used=1), ()),
+        (_worker(up=False, drained=True, others=1), ()),
+        (_worker(up=False, drained=True, may_go=False), ()),
+        (_worker(up=False), ()),
+    ],
+)
+def test_a_worker_that_somebody_drained_leaves_once_it_holds_nothing(worker: Member, leaves: tuple[str, ...]) -> None:
+    made = _settled(_group(min=1), [worker], _line(9))
+    assert (made.leaves, made.ends) == (leaves, ())
+    assert made.ask.workers == 2, "its machine counts until it is gone"
+
+
 # --- which group
 
 
@@ -252,7 +268,7 @@ _GROUPS = st.builds(
 )
 _MEMBERS = st.builds(
     lambda used, others, taken, phase, may_go, gpus: _worker(
-        used=used, others=others, taken=taken, up=phase == 0, starting=phase == 1, may_go=may_go, resources={"GPU": float(gpus)}
+        used=used, others=others, taken=taken, up=phase == 0, starting=phase == 1, drained=phase == 2, may_go=may_go, resources={"GPU": float(gpus)}
     ),
     st.integers(0, 4),
     st.integers(0, 1),
@@ -278,6 +294,7 @@ def test_whatever_happens_max_and_min_hold_and_no_busy_worker_ends(group: Worker
         assert all(by_name[name].up and by_name[name].may_go and not by_name[name].used and not by_name[name].others for name in made.ends)
         serving = sum(member.up for member in members)
         assert serving - len(made.ends) >= min(serving, group.min)
+        assert all(by_name[name].drained and not by_name[name].used and not by_name[name].others for name in made.leaves)
         assert not (made.ends and made.ask.workers)
 
 

@@ -146,6 +146,23 @@ def test_a_run_with_resources_asks_for_a_machine_that_has_them(tmp_path: Path) -
     in_house(tmp_path, check, worker_groups=(GROUP,), machine={"CPU": 1.0})
 
 
+def test_a_drained_worker_leaves_when_its_run_has_ended_and_another_machine_is_asked_for(tmp_path: Path) -> None:
+    async def check(own: House) -> None:
+        await own.join("gpu", 1)
+        execution = await own.run(sleeper(ON_GPU, duration="PT1S"), wait=False)
+        held = (await running(own, execution))["taskRunList"][0]["placement"]["worker"]
+        own.parts.executor.places.drain(held)
+        waits = await own.run(flow(ON_GPU), wait=False)
+        await _until(lambda: _ask(own).workers == 1)
+        assert _workers(own) == [held]
+        assert state(await own.ended(execution["id"])) == "SUCCESS"
+        await _until(lambda: not _workers(own))
+        await own.join("gpu", 1)
+        assert state(await own.ended(waits["id"])) == "SUCCESS"
+
+    in_house(tmp_path, check, worker_groups=(GROUP,))
+
+
 def test_joined_machines_and_the_head_are_never_let_go(tmp_path: Path) -> None:
     async def check(own: House) -> None:
         name = await own.join("gpu", 1)
