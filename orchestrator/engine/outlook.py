@@ -72,7 +72,8 @@ def _at(step: Step, shown: PlannedStep, *, takes_no_slot: bool) -> tuple[Outlook
     told = f"{shown.place}: {_standing(shown.groups)}"
     if free > 0 or (workers and takes_no_slot):
         return Outlook.NOW, told
-    if shown.wait is None and (workers or not step.if_live):
+    comes = workers or any(group.may_grow for group in shown.groups)
+    if shown.wait is None and (comes or not step.if_live):
         return Outlook.WAITS, told
     return None, told
 

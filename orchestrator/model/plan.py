@@ -22,17 +22,18 @@ class Outlook(StrEnum):
 
 
 class GroupStanding(Frozen):
-    """A worker group as it is now: live workers, their slots, and runs that wait for one."""
+    """A worker group as it is now: live workers, their slots, runs that wait for one, and whether a machine may yet be brought."""
 
     key: str
     workers: int = 0
     slots: int = 0
     free: int = 0
     queued: int = 0
+    may_grow: bool = Field(False, alias="mayGrow")
 
     def __str__(self) -> str:
         if not self.workers:
-            return "no live worker"
+            return "no worker is up, a machine is asked for when work comes" if self.may_grow else "no live worker"
         return f"{self.free} of {self.slots} slots free" + (f", {self.queued} waiting" if self.queued else "")
 
 

@@ -111,7 +111,7 @@ class Intake:
         grounds = Grounds(
             rules=self._executor.groups.rules,
             around=self._surroundings(),
-            standings=standings_of(places.workers(), places.queued()),
+            standings=standings_of(places.workers(), places.queued(), self._executor.scaling.growing()),
             default_runner=settings.default_runner,
             variables={"globals": dict(settings.globals), "envs": dict(settings.envs)},
         )

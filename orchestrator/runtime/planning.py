@@ -63,9 +63,10 @@ def plan_of(source: str, inputs: Mapping[str, Json], labels: Mapping[str, str], 
     return FlowPlan(namespace=flow.namespace, id=flow.id, live=planning.live is not None, tasks=tuple(planning.tasks(flow)), warnings=warnings)
 
 
-def standings_of(workers: Iterable[WorkerInfo], queued: Mapping[str, int]) -> Mapping[str, GroupStanding]:
-    """Every group that has a live worker or work that waits, as it is now."""
-    found = {key: GroupStanding(key=key, queued=count) for key, count in queued.items()}
+def standings_of(workers: Iterable[WorkerInfo], queued: Mapping[str, int], growing: Iterable[str] = ()) -> Mapping[str, GroupStanding]:
+    """Every group that has a live worker or work that waits, as it is now, and those to which an autoscaler may bring machines (`growing`)."""
+    growing = frozenset(growing)
+    found = {key: GroupStanding(key=key, queued=queued.get(key, 0), may_grow=key in growing) for key in {*queued, *growing}}
     for worker in workers:
         if worker.state is not WorkerState.UP:
             continue

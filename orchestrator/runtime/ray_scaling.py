@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
 from ray.util.placement_group import placement_group, remove_placement_group
 
 from orchestrator.model.growth import Ask
@@ -98,23 +97,23 @@ class Machines:
             for shape in shapes:
                 made = placement_group([dict(shape)], strategy="STRICT_PACK", name=f"wanted:{group or 'default'}", bundle_label_selector=selector)
                 yield _Placeholder(shape, beside, made)
-        except (RayError, ValueError) as err:
-            log.warning("Ray takes no demand for worker group '%s': %s", group, err)
+        except Exception as err:  # whatever it is, the next look asks again; the executor must go on looking
+            log.warning("demand-refused group=%s error=%s", group or "default", err)
 
     @staticmethod
     def _remove(some: Iterable[_Placeholder]) -> None:
         for one in some:
             try:
                 remove_placement_group(one.group)
-            except RayError as err:
-                log.warning("a demand could not be taken back: %s", err)
+            except Exception as err:  # it goes with this executor at the latest
+                log.warning("demand-kept error=%s", err)
 
     async def troubles(self) -> tuple[str, ...]:
         """What the autoscaler says of launches that failed lately; nothing where it is the older one, which does not say."""
         try:
             return await asyncio.to_thread(_failed_launches, str(ray.get_runtime_context().gcs_address))
         except Exception as err:  # an account of somebody else's troubles may never become ours
-            log.info("the autoscaler gives no account of itself: %s", err)
+            log.info("autoscaler-silent error=%s", err)
             return ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 from orchestrator.engine.admission import Target
@@ -110,6 +110,10 @@ class Scaling:
     def asked_for(self, target: Target) -> int:
         """How many machines have been asked for that would serve a target and have not come."""
         return sum(growth.wanted for growth in self.growths(target))
+
+    def growing(self) -> Set[str]:
+        """The groups to which a machine may yet come."""
+        return {key for key, group in self._groups.declared.items() if self._may_grow(key, group)}
 
     def may_grow(self, target: Target, namespace: str) -> bool:
         """Whether a machine may yet come that serves a namespace: a group is below its `max`, and is not waiting in vain."""

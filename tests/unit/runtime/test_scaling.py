@@ -135,6 +135,16 @@ def test_a_group_whose_machines_never_come_counts_as_one_without_workers(tmp_pat
     in_house(tmp_path, check, worker_groups=(GROUP,))
 
 
+def test_a_plan_says_that_a_machine_will_be_asked_for(tmp_path: Path) -> None:
+    async def check(own: House) -> None:
+        planned = await own.call("plan_flow", source=flow("workerSelector: {tags: [gpu]}"))
+        task = planned["tasks"][0]
+        assert (task["outlook"], task["steps"][0]["groups"][0]["mayGrow"]) == ("waits", True)
+        assert "a machine is asked for when work comes" in task["because"]
+
+    in_house(tmp_path, check, worker_groups=(GROUP,))
+
+
 def test_a_run_with_resources_asks_for_a_machine_that_has_them(tmp_path: Path) -> None:
     async def check(own: House) -> None:
         await own.join("gpu", 1)
