@@ -49,6 +49,8 @@ def families(cluster: Mapping[str, Any], now: float) -> Iterator[Metric]:
     yield _gauge("slots_used", "Slots in use.", groups, lambda group: group["used"])
     yield _gauge("queued", "Task runs that wait for the group.", groups, lambda group: group["queued"])
     yield _gauge("oldest_wait_seconds", "How long the task run waits that waits longest.", groups, lambda group: _age(group.get("oldestWait"), now))
+    growing = [group for group in groups if group.get("scaling")]
+    yield _gauge("machines_wanted", "Machines asked of an autoscaler that have not come.", growing, lambda group: group["scaling"]["wanted"])
     executions = GaugeMetricFamily(PREFIX + "executions", "Executions that have not ended.")
     executions.add_metric((), (cluster.get("executor") or {}).get("executions", 0))
     yield executions

@@ -13,7 +13,7 @@ CLUSTER: dict[str, Any] = {
     "workers": [],
     "groups": [
         {"key": "", "states": {"up": 1}, "slots": 16, "used": 3, "queued": 0, "oldestWait": None},
-        {"key": "gpu", "states": {"up": 1, "draining": 2}, "slots": 4, "used": 4, "queued": 7, "oldestWait": "2026-01-01T00:00:00Z"},
+        {"key": "gpu", "states": {"up": 1, "draining": 2}, "slots": 4, "used": 4, "queued": 7, "oldestWait": "2026-01-01T00:00:00Z", "scaling": {"wanted": 2}},
     ],
     "queued": {"gpu": 7},
     "executor": {"ready": True, "executions": 5},
@@ -43,6 +43,8 @@ async def test_every_group_is_measured(open_site: Site) -> None:
     assert found[("orchestrator_oldest_wait_seconds", gpu)] > 1_000_000
     assert found[("orchestrator_oldest_wait_seconds", (("group", "default"),))] == 0
     assert found[("orchestrator_executions", ())] == 5
+    assert found[("orchestrator_machines_wanted", gpu)] == 2
+    assert ("orchestrator_machines_wanted", (("group", "default"),)) not in found, "it does not grow by itself"
 
 
 async def test_latency_is_a_histogram_that_adds_up(open_site: Site) -> None:
