@@ -170,9 +170,21 @@ def _told(group: Mapping[str, Any]) -> str:
         "allowed": ", ".join(declared.get("allowedNamespaces") or ()),
         "up": up(group["workers"]),
         "slots": f"{group['used']} of {group['slots']} used",
+        "coming": _coming(group.get("scaling") or {}),
         "queued": f"{group['queued']}" + (f", the oldest since {ago(group['oldestWait'], now()).removesuffix(' ago')}" if group.get("oldestWait") else ""),
     }
     return "\n".join(f"{name:8} {fact}" for name, fact in facts.items() if fact)
+
+
+def _coming(scaling: Mapping[str, Any]) -> str:
+    """The machines that were asked of an autoscaler, and those that have come and have no worker yet."""
+    from orchestrator.cli.shapes import ago
+
+    wanted, starting = scaling.get("wanted", 0), scaling.get("starting", 0)
+    since = ago(scaling.get("since"), now()).removesuffix(" ago")
+    asked = f"{wanted} asked for" + (f", none has come for {since}" if since else "")
+    told = [*([asked] if wanted else []), *([f"{starting} starting"] if starting else []), *(scaling.get("provider") or () if wanted else ())]
+    return "; ".join(told)
 
 
 @app.command(

@@ -37,6 +37,7 @@ from orchestrator.lang.expressions import Renderer
 from orchestrator.model.dispatch import Stop
 from orchestrator.model.execution import Cause, Execution, TaskRun
 from orchestrator.model.flow import Flow
+from orchestrator.model.growth import Growth
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.state import State
 from orchestrator.runtime.cluster import Cluster
@@ -83,9 +84,7 @@ class Executor:
         self.places, self.watchers = Places(lambda: self.groups.declared), Watchers()
         self.meters = Meters()
         self.roster = Roster(store, self.places, cluster, self.post)
-        self.scaling = Scaling(
-            groups=self.groups, places=self.places, cluster=cluster, overdue=lambda growth: self.post(lambda turn: self.placing.no_machine_comes(turn, growth))
-        )
+        self.scaling = Scaling(groups=self.groups, places=self.places, cluster=cluster, leaves=self.roster.leaves, overdue=self._no_machine_comes)
         self.lookout = Lookout(
             cluster=cluster,
             places=self.places,
@@ -362,6 +361,9 @@ class Executor:
         self.scheduler.lose(turn, place)
         for run_id, execution_id in self.places.lose(place):
             self._lose_run(turn, run_id, execution_id)
+
+    def _no_machine_comes(self, growth: Growth) -> None:
+        self.post(lambda turn: self.placing.no_machine_comes(turn, growth))
 
     def _lose_run(self, turn: Turn, run_id: str, execution_id: str) -> None:
         """Nobody has a run any more that was out."""

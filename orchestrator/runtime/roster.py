@@ -29,6 +29,11 @@ class Roster:
         self._marks: dict[str, str] = {}  # of a joined machine's node: the name of its worker
         self._since: dict[str, datetime] = {}  # by name: when it was first seen
         self._lost: dict[str, WorkerInfo] = {}  # by name; `seen` says since when
+        self._leaving: set[str] = set()  # by name: idle ones that were told to end
+
+    def leaves(self, worker: str) -> None:
+        """An idle worker is told to end: when it goes, it was not lost."""
+        self._leaving.add(worker)
 
     def look(self, now: datetime) -> None:
         """Take in who is there now, and who is not any more."""
@@ -50,8 +55,9 @@ class Roster:
 
     def _went(self, worker: WorkerInfo, now: datetime) -> None:
         self._since.pop(worker.name, None)
-        is_leaving = self.draining.of(worker.node_id) is not None and not worker.used
-        if worker.state is not WorkerState.STARTING and not is_leaving:  # one that is up goes by another name; one that was drained was not lost
+        is_leaving = worker.name in self._leaving or (self.draining.of(worker.node_id) is not None and not worker.used)
+        self._leaving.discard(worker.name)
+        if worker.state is not WorkerState.STARTING and not is_leaving:  # one that is up goes by another name; one that left was not lost
             self._lost[worker.name] = worker.model_copy(update={"state": WorkerState.LOST, "used": 0, "seen": worker.seen or now})
 
     def one(self, beginning: str, *, lost: bool = False) -> WorkerInfo:

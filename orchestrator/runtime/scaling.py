@@ -9,13 +9,12 @@ from orchestrator.engine.admission import Target
 from orchestrator.engine.scaling import Course, Line, Member, Plan, own_lines, plan
 from orchestrator.model.growth import Growth
 from orchestrator.model.place_name import PlaceName
-from orchestrator.model.worker import WorkerInfo, WorkerState
+from orchestrator.model.worker import OF_NODE, WorkerInfo, WorkerState
 from orchestrator.model.worker_group import WorkerGroup
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.worker_groups import WorkerGroups
 
-JOINED = "orchestrator-node"  # the label of a machine that came by itself, by `server worker`, and stays as long as that
 ASK_WHY = timedelta(seconds=15)  # between two questions to the one who rents machines
 WAIT_FOR_WHY = timedelta(seconds=20)  # no machine comes sooner: not asked before
 
@@ -23,9 +22,9 @@ WAIT_FOR_WHY = timedelta(seconds=20)  # no machine comes sooner: not asked befor
 class Scaling:
     """Looks at the places as the last turn left them: whatever may run then does, and what stands in line lacks something."""
 
-    def __init__(self, *, groups: WorkerGroups, places: Places, cluster: Cluster, overdue: Callable[[Growth], None]) -> None:
-        """`overdue` is told once of each ask that nobody answers."""
-        self._groups, self._places, self._cluster, self._overdue = groups, places, cluster, overdue
+    def __init__(self, *, groups: WorkerGroups, places: Places, cluster: Cluster, leaves: Callable[[str], None], overdue: Callable[[Growth], None]) -> None:
+        """`leaves` is told of each worker that is told to end, `overdue` once of each ask that nobody answers."""
+        self._groups, self._places, self._cluster, self._leaves, self._overdue = groups, places, cluster, leaves, overdue
         self._courses: dict[str, Course] = {}
         self._growths: dict[str, Growth] = {}
         self._retired: set[str] = set()  # those of them that have not gone yet
@@ -49,12 +48,11 @@ class Scaling:
         self._tell(plans)
 
     def _end(self, made: Plan) -> None:
-        for name in made.ends:
+        for name in (*made.ends, *made.leaves):
             self._places.drain(name)  # first: nothing is sent to it from now on, so it holds nothing for good
-            self._cluster.retire(name, for_good=False)
-        for name in made.leaves:
-            self._cluster.retire(name, for_good=True)
-        self._retired |= {*made.ends, *made.leaves}
+            self._leaves(name)
+            self._cluster.retire(name, for_good=name in made.leaves)
+            self._retired.add(name)
 
     async def _ask_why(self, plans: list[Plan], now: datetime) -> None:
         waits = [made.growth.since for made in plans if made.growth.since is not None and now - made.growth.since >= WAIT_FOR_WHY]
@@ -139,7 +137,7 @@ def _member(info: WorkerInfo, others: int, taken: int, *, is_retired: bool) -> M
         up=info.state is WorkerState.UP,
         starting=info.state is WorkerState.STARTING,
         drained=info.state is WorkerState.DRAINING and not is_retired,
-        may_go=JOINED not in info.labels and not (name is not None and name.on_head),
+        may_go=OF_NODE not in info.labels and not (name is not None and name.on_head),
         resources=_free(info),
     )
 

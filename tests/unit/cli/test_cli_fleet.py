@@ -146,6 +146,18 @@ def test_a_group_is_shown_with_its_workers(server: FakeServer, orchestrator: Com
     assert (said.code, "no worker group is named `x`, and none begins so" in said.err) == (2, True)
 
 
+def test_a_group_that_grows_is_shown_with_the_machines_that_are_coming(server: FakeServer, orchestrator: Command) -> None:
+    server.groups = [
+        {**GPU, "scaling": {"group": "gpu", "wanted": 2, "starting": 1, "since": "2026-01-31T10:00:00Z", "provider": ["gpu-node: 3 launches failed"]}}
+    ]
+    out = orchestrator("worker-group", "show", "gpu").out
+    line = next(line for line in out.splitlines() if line.startswith("coming "))
+    assert line.split("; ")[1:] == ["1 starting", "gpu-node: 3 launches failed"]
+    assert line.startswith("coming   2 asked for, none has come for ")
+    server.groups = [{**GPU, "scaling": {"group": "gpu", "wanted": 0, "starting": 0, "provider": []}}]
+    assert "coming" not in orchestrator("worker-group", "show", "gpu").out
+
+
 def test_a_group_in_use_is_deleted_by_force_only(server: FakeServer, orchestrator: Command) -> None:
     server.groups = [GPU]
     server.further["DELETE", "/api/v1/worker-groups/gpu"] = (

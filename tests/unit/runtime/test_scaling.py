@@ -66,6 +66,7 @@ def test_an_idle_worker_ends_and_what_comes_next_asks_for_another(tmp_path: Path
         await own.join("gpu", 1)
         assert state(await own.run(flow(ON_GPU))) == "SUCCESS"
         await _until(lambda: not _workers(own))
+        assert own.parts.executor.roster.shown()["lost"] == []
         execution = await own.run(flow(ON_GPU), wait=False)
         await _until(lambda: _ask(own).workers == 1)
         await own.join("gpu", 1)

@@ -86,7 +86,8 @@ STANDARD_SIGNALS = 2**31 - 1  # 1 to 31; 32 and 33 are the C library's own, and 
 
 
 def test_a_command_leads_a_session_with_default_signals_no_input_and_a_raised_oom_score(spawner: Spawner) -> None:
-    process = shell(spawner, "cat; cat /proc/self/oom_score_adj; grep -E 'SigBlk|SigIgn' /proc/self/status; ps -o sid= -p $$; nice")
+    raised = "n=0; while [ $n -lt 2000 ] && [ $(cat /proc/self/oom_score_adj) = 0 ]; do n=$((n+1)); done"  # by the spawner, a moment after the start
+    process = shell(spawner, f"cat; {raised}; cat /proc/self/oom_score_adj; grep -E 'SigBlk|SigIgn' /proc/self/status; ps -o sid= -p $$; nice")
     score, blocked, ignored, session, niceness = process.stdout.read().split(b"\n")[:5]
     assert (score, niceness) == (b"900", b"0")
     assert [int(mask.split()[1], 16) & STANDARD_SIGNALS for mask in (blocked, ignored)] == [0, 0]
