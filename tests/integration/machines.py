@@ -16,7 +16,7 @@ import psutil
 from orchestrator.runtime import ray_processes
 from tests.integration.local_server import ORCHESTRATOR, LocalServer, eventually
 
-JOINED = re.compile(r"Joined (\d+\.\d) s after its Ray node was up")
+JOINED = re.compile(r"^Joined\. .* (\d+\.\d) s after its Ray node was up", re.M)
 
 
 def clean() -> dict[str, str]:
