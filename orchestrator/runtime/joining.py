@@ -59,6 +59,7 @@ class Joined:
         self._slots = joining.slots or SLOTS_PER_CPU * (os.cpu_count() or 1)
         self._stopping = threading.Event()
         self._mark = ""
+        self._folder: Path | None = None  # of the node: the cluster's token, working directories
 
     def run(self) -> None:
         """Join and stay. Raises Refused for a definite no at any time, ServerUnreachable or Unavailable when the server does not
@@ -76,6 +77,7 @@ class Joined:
     def _told_to_stop(self, number: int, frame: object) -> None:
         if self._stopping.is_set():
             ray_processes.end(self._mark, within=0.0)
+            self._remove_folder()
             os._exit(128 + number)
         self._stopping.set()
 
@@ -116,7 +118,7 @@ class Joined:
             return Left.GONE
 
     def _stay(self, told: dict[str, Any]) -> Left:
-        folder = Path(tempfile.mkdtemp(prefix="orch-worker-"))
+        folder = self._folder = Path(tempfile.mkdtemp(prefix="orch-worker-"))
         self._mark = told["mark"]
         node = Node(mark=self._mark, address=told["address"], token_file=str(folder / "token"), temp_dir="")
         ray_processes.write_token(Path(node.token_file), told["ray_token"])
@@ -128,8 +130,12 @@ class Joined:
             return Left.STOPPED
         finally:
             ray_processes.end(node.mark, within=2.0 if left is Left.MOVED else 8.0)
-            shutil.rmtree(folder, ignore_errors=True)
+            self._remove_folder()
         return left
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, node: Node, told: dict[str, Any], folder: Path) -> None:
         group = self._joining.group
