@@ -21,6 +21,7 @@ from typing import Any
 
 from orchestrator import settings as configuration
 from orchestrator.errors import BadSettings, Unavailable
+from orchestrator.model.resources import parse_size
 from orchestrator.model.worker import OF_NODE, OF_TOKEN, resource_of
 from orchestrator.model.worker_group import is_group_key
 from orchestrator.runtime import ray_processes
@@ -46,6 +47,7 @@ class Joining:
     group: str
     slots: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, float] = field(default_factory=dict)  # CPU, GPU, memory offered to runs with `resources`; default: all there is
     create: bool = False
     grace: timedelta = timedelta(minutes=5)
     wait: timedelta = timedelta()  # for a server that does not answer yet
@@ -144,7 +146,7 @@ class Joined:
         ray_processes.start_worker(
             node,
             configuration.environ(),
-            resources={resource_of(group): self._slots},
+            resources={resource_of(group): self._slots, **self._joining.machine},
             labels={**self._joining.labels, **own},
             extra={"ORCHESTRATOR_WORKER_SERVER": self._client.url, "ORCHESTRATOR_WORKER_FOLDER": str(folder / "work")},
             given_up=self._stopping.is_set,
@@ -156,6 +158,17 @@ def checked_group(key: str) -> str:
     if key and not is_group_key(key):
         raise BadSettings(f"`{key}` is not a worker group's key: letters, digits, - and _ only, a letter or digit first")
     return key
+
+
+def checked_machine(cpus: int | None, gpus: int | None, memory: str | None) -> dict[str, float]:
+    """What of the machine is offered to runs with `resources`, as given on the command line; what is not given is all of it.
+    Raises BadSettings for a size that is none."""
+    try:
+        size = float(parse_size(memory)) if memory is not None else None
+    except ValueError as err:
+        raise BadSettings(f"--memory: {err}") from err
+    given = {"CPU": cpus, "GPU": gpus, "memory": size}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def checked_labels(given: Iterable[str]) -> dict[str, str]:
