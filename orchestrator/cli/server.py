@@ -84,6 +84,9 @@ def worker(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", envvar="ORCHESTRATOR_WORKER_LABELS", show_envvar=True, help="A label of this machine; may be repeated."),
     ] = None,
+    cpus: Annotated[int | None, typer.Option("--cpus", min=0, help="Cores for tasks with `resources`. Default: those of the machine.")] = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs for tasks with `resources`. Default: those of the machine.")] = None,
+    memory: Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="Memory for tasks with `resources`, such as 16GiB.")] = None,
     create: Annotated[
         bool,
         typer.Option("--create", envvar="ORCHESTRATOR_WORKER_CREATE", show_envvar=True, help="Declare the group where it is not; for the administrator."),
@@ -103,12 +106,13 @@ def worker(
     def work() -> None:
         from orchestrator.cli.options import DEFAULT_SERVER
         from orchestrator.runtime.join_client import JoinClient
-        from orchestrator.runtime.joining import Joined, Joining, NotUp, checked_group, checked_labels
+        from orchestrator.runtime.joining import Joined, Joining, NotUp, checked_group, checked_labels, checked_machine
 
         joining = Joining(
             group=checked_group(worker_group),
             slots=slots,
             labels=checked_labels(label or ()),
+            machine=checked_machine(cpus, gpus, memory),
             create=create,
             grace=duration("--grace", grace),
             wait=duration("--wait", wait),

@@ -35,8 +35,15 @@ class PassedOver:
     fallback: Fallback
 
 
-def place_for(wish: Wish, waited: timedelta, find: Callable[[Step], Sequence[WorkerInfo]], room: Callable[[WorkerInfo], int]) -> Chosen | Held | PassedOver:
-    """Where an evaluation goes that has been due for so long. `find` gives the workers that a step means, `room` how many more each takes."""
+def place_for(
+    wish: Wish,
+    waited: timedelta,
+    find: Callable[[Step], Sequence[WorkerInfo]],
+    room: Callable[[WorkerInfo], int],
+    may_grow: Callable[[Step], bool] = lambda step: False,
+) -> Chosen | Held | PassedOver:
+    """Where an evaluation goes that has been due for so long. `find` gives the workers that a step means, `room` how many more each takes,
+    `may_grow` whether an autoscaler may bring another."""
     lacking, full = list[str](), list[str]()
     for step in wish.steps:
         if step.runner is not None:
@@ -46,7 +53,7 @@ def place_for(wish: Wish, waited: timedelta, find: Callable[[Step], Sequence[Wor
         if freest is not None and room(freest) > 0:
             return Chosen(freest)
         (full if workers else lacking).append(step.name)
-        if step.wait is None or waited < step.wait or (step.if_live and workers):
+        if step.wait is None or waited < step.wait or (step.if_live and (workers or may_grow(step))):
             return Held(tuple(lacking), tuple(full))
         waited -= step.wait
     if wish.fallback in (Fallback.FAIL, Fallback.CANCEL):

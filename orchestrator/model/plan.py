@@ -29,7 +29,7 @@ class GroupStanding(Frozen):
     slots: int = 0
     free: int = 0
     queued: int = 0
-    may_grow: bool = Field(False, alias="mayGrow")
+    may_grow: bool | None = Field(None, alias="mayGrow")  # told where it is so
 
     def __str__(self) -> str:
         if not self.workers:

@@ -51,7 +51,7 @@ from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
 from orchestrator.runtime.resuming import Resuming
 from orchestrator.runtime.roster import Roster
-from orchestrator.runtime.scaling import Scaling
+from orchestrator.runtime.scaling import Scaling, Told, Triggers
 from orchestrator.runtime.scheduler import Scheduler
 from orchestrator.runtime.timers import Timers
 from orchestrator.runtime.turn import Turn
@@ -84,7 +84,9 @@ class Executor:
         self.places, self.watchers = Places(lambda: self.groups.declared), Watchers()
         self.meters = Meters()
         self.roster = Roster(store, self.places, cluster, self.post)
-        self.scaling = Scaling(groups=self.groups, places=self.places, cluster=cluster, leaves=self.roster.leaves, overdue=self._no_machine_comes)
+        triggers = Triggers(counts=lambda: self.scheduler.entries.counts(), lacking=lambda: self.scheduler.lacking())
+        told = Told(leaves=self.roster.leaves, overdue=self._no_machine_comes)
+        self.scaling = Scaling(groups=self.groups, places=self.places, cluster=cluster, triggers=triggers, told=told)
         self.lookout = Lookout(
             cluster=cluster,
             places=self.places,

@@ -62,12 +62,12 @@ class JoinClient:
             with urllib.request.urlopen(request, timeout=within) as answer:  # noqa: S310
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as err:
-            raise self._refused(err) from err
+            raise self._refused(err, token) from err
         except (OSError, ValueError, HTTPException) as err:
             why = getattr(err, "reason", None) or err
             raise ServerUnreachable(f"no server answers at {self.url} ({why}): start it, or name the right address with --server") from err
 
-    def _refused(self, err: urllib.error.HTTPError) -> OrchestratorError:
+    def _refused(self, err: urllib.error.HTTPError, token: str | None) -> OrchestratorError:
         try:
             said = str(json.loads(err.read())["message"])
         except (OSError, ValueError, KeyError, TypeError, HTTPException):
@@ -75,7 +75,8 @@ class JoinClient:
         if err.code >= 500 or err.code == 429:
             return Unavailable(f"{self.url} cannot serve this now: {_bare(said)}")
         if err.code == 401:
-            return NotAllowed(f"{self.url} does not let this machine in ({said}): give a join token, or the server's own, with ORCHESTRATOR_API_TOKEN")
+            given = "this token" if token else "anybody without a token"
+            return NotAllowed(f"{self.url} does not accept {given} ({said}): give a join token, or the server's, with ORCHESTRATOR_API_TOKEN or --api-token")
         return _BY_STATUS.get(err.code, Refused)(_bare(said))
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from orchestrator import settings as configuration
 from orchestrator.errors import BadSettings, Unavailable
+from orchestrator.model.resources import parse_size
 from orchestrator.model.worker import OF_NODE, OF_TOKEN, resource_of
 from orchestrator.model.worker_group import is_group_key
 from orchestrator.runtime import ray_processes
@@ -46,6 +47,7 @@ class Joining:
     group: str
     slots: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, float] = field(default_factory=dict)  # CPU, GPU, memory offered to runs with `resources`; default: all there is
     create: bool = False
     grace: timedelta = timedelta(minutes=5)
     wait: timedelta = timedelta()  # for a server that does not answer yet
@@ -59,6 +61,7 @@ class Joined:
         self._slots = joining.slots or SLOTS_PER_CPU * (os.cpu_count() or 1)
         self._stopping = threading.Event()
         self._mark = ""
+        self._folder: Path | None = None  # of the node: the cluster's token, working directories
 
     def run(self) -> None:
         """Join and stay. Raises Refused for a definite no at any time, ServerUnreachable or Unavailable when the server does not
@@ -76,6 +79,7 @@ class Joined:
     def _told_to_stop(self, number: int, frame: object) -> None:
         if self._stopping.is_set():
             ray_processes.end(self._mark, within=0.0)
+            self._remove_folder()
             os._exit(128 + number)
         self._stopping.set()
 
@@ -116,7 +120,7 @@ class Joined:
             return Left.GONE
 
     def _stay(self, told: dict[str, Any]) -> Left:
-        folder = Path(tempfile.mkdtemp(prefix="orch-worker-"))
+        folder = self._folder = Path(tempfile.mkdtemp(prefix="orch-worker-"))
         self._mark = told["mark"]
         node = Node(mark=self._mark, address=told["address"], token_file=str(folder / "token"), temp_dir="")
         ray_processes.write_token(Path(node.token_file), told["ray_token"])
@@ -128,8 +132,12 @@ class Joined:
             return Left.STOPPED
         finally:
             ray_processes.end(node.mark, within=2.0 if left is Left.MOVED else 8.0)
-            shutil.rmtree(folder, ignore_errors=True)
+            self._remove_folder()
         return left
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, node: Node, told: dict[str, Any], folder: Path) -> None:
         group = self._joining.group
@@ -138,7 +146,7 @@ class Joined:
         ray_processes.start_worker(
             node,
             configuration.environ(),
-            resources={resource_of(group): self._slots},
+            resources={resource_of(group): self._slots, **self._joining.machine},
             labels={**self._joining.labels, **own},
             extra={"ORCHESTRATOR_WORKER_SERVER": self._client.url, "ORCHESTRATOR_WORKER_FOLDER": str(folder / "work")},
             given_up=self._stopping.is_set,
@@ -150,6 +158,17 @@ def checked_group(key: str) -> str:
     if key and not is_group_key(key):
         raise BadSettings(f"`{key}` is not a worker group's key: letters, digits, - and _ only, a letter or digit first")
     return key
+
+
+def checked_machine(cpus: int | None, gpus: int | None, memory: str | None) -> dict[str, float]:
+    """What of the machine is offered to runs with `resources`, as given on the command line; what is not given is all of it.
+    Raises BadSettings for a size that is none."""
+    try:
+        size = float(parse_size(memory)) if memory is not None else None
+    except ValueError as err:
+        raise BadSettings(f"--memory: {err}") from err
+    given = {"CPU": cpus, "GPU": gpus, "memory": size}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def checked_labels(given: Iterable[str]) -> dict[str, str]:

@@ -140,6 +140,11 @@ class Places:
         guests = Counter(out.worker for out in self._out.values() if out.worker and out.worker != out.place)
         return {name: (guests[name], place.taken) for name, place in self._workers.items()}
 
+    def note_use(self, worker: str) -> None:
+        """A worker was sent something that is no task run."""
+        if (place := self._workers.get(worker)) is not None:
+            place.taken += 1
+
     def stir(self) -> None:
         """Have those that may leave their place looked at anew."""
         self.version += 1

@@ -66,7 +66,7 @@ def plan_of(source: str, inputs: Mapping[str, Json], labels: Mapping[str, str], 
 def standings_of(workers: Iterable[WorkerInfo], queued: Mapping[str, int], growing: Iterable[str] = ()) -> Mapping[str, GroupStanding]:
     """Every group that has a live worker or work that waits, as it is now, and those to which an autoscaler may bring machines (`growing`)."""
     growing = frozenset(growing)
-    found = {key: GroupStanding(key=key, queued=queued.get(key, 0), may_grow=key in growing) for key in {*queued, *growing}}
+    found = {key: GroupStanding(key=key, queued=queued.get(key, 0), may_grow=key in growing or None) for key in {*queued, *growing}}
     for worker in workers:
         if worker.state is not WorkerState.UP:
             continue

@@ -26,6 +26,8 @@ START_LIMIT = 90.0  # seconds for `ray start`
 # What no process of Ray, and so no worker, may inherit from the one who started it.
 _PRIVATE = ("SECRET_", "ORCHESTRATOR_API_TOKEN", "ORCHESTRATOR_ENCRYPTION_SECRET_KEY", "ORCHESTRATOR_DATABASE", "RAY_JOB", "RAY_ADDRESS", "KESTRA_", "ENV_")
 
+_MACHINE = {"CPU": "--num-cpus", "GPU": "--num-gpus", "memory": "--memory"}  # resources that Ray takes by options of their own
+
 
 class GivenUp(Unavailable):
     """Told to stop while a node was being started."""
@@ -138,7 +140,9 @@ def _ray_start(
 ) -> None:
     command = clean_process.command("ray.scripts.scripts", "start", *arguments, "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0")
     command += [f"--dashboard-agent-listen-port={free_ports(1)[0]}"]  # its own default is one for the whole machine: a second node there takes no jobs
-    command += [f"--resources={json.dumps(dict(resources))}", "--labels=" + ",".join(f"{key}={value}" for key, value in labels.items())]
+    own = {name: value for name, value in resources.items() if name not in _MACHINE}
+    command += [f"{_MACHINE[name]}={int(value)}" for name, value in resources.items() if name in _MACHINE]
+    command += [f"--resources={json.dumps(own)}", "--labels=" + ",".join(f"{key}={value}" for key, value in labels.items())]
     code, said = _finished(command, environ, given_up, late=f"Ray did not start within {START_LIMIT:.0f} s")
     if code != 0:
         raise Unavailable("Ray did not start: " + " | ".join([line for line in said.splitlines() if line.strip()][-5:]))

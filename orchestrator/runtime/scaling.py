@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestrator.engine.admission import Target
@@ -19,12 +20,27 @@ ASK_WHY = timedelta(seconds=15)  # between two questions to the one who rents ma
 WAIT_FOR_WHY = timedelta(seconds=20)  # no machine comes sooner: not asked before
 
 
+@dataclass(frozen=True)
+class Triggers:
+    """What evaluations of triggers hold and lack: how many each worker has, and for which targets there is none, with their namespaces."""
+
+    counts: Callable[[], Mapping[str, int]]
+    lacking: Callable[[], Iterable[tuple[Target, str]]]
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told of each worker that is told to end, and once of each ask that nobody answers."""
+
+    leaves: Callable[[str], None]
+    overdue: Callable[[Growth], None]
+
+
 class Scaling:
     """Looks at the places as the last turn left them: whatever may run then does, and what stands in line lacks something."""
 
-    def __init__(self, *, groups: WorkerGroups, places: Places, cluster: Cluster, leaves: Callable[[str], None], overdue: Callable[[Growth], None]) -> None:
-        """`leaves` is told of each worker that is told to end, `overdue` once of each ask that nobody answers."""
-        self._groups, self._places, self._cluster, self._leaves, self._overdue = groups, places, cluster, leaves, overdue
+    def __init__(self, *, groups: WorkerGroups, places: Places, cluster: Cluster, triggers: Triggers, told: Told) -> None:
+        self._groups, self._places, self._cluster, self._triggers, self._told = groups, places, cluster, triggers, told
         self._courses: dict[str, Course] = {}
         self._growths: dict[str, Growth] = {}
         self._retired: set[str] = set()  # those of them that have not gone yet
@@ -50,7 +66,7 @@ class Scaling:
     def _end(self, made: Plan) -> None:
         for name in (*made.ends, *made.leaves):
             self._places.drain(name)  # first: nothing is sent to it from now on, so it holds nothing for good
-            self._leaves(name)
+            self._told.leaves(name)
             self._cluster.retire(name, for_good=name in made.leaves)
             self._retired.add(name)
 
@@ -72,20 +88,21 @@ class Scaling:
             self._places.stir()  # a group that waits in vain counts as one that cannot grow
         for made in plans:
             if made.is_news:
-                self._overdue(self._growths[made.ask.group])
+                self._told.overdue(self._growths[made.ask.group])
 
     # --- what is seen
 
     def _members(self) -> list[Member]:
-        workers, burdens = self._places.workers(), self._places.burdens()
+        workers, burdens, evaluations = self._places.workers(), self._places.burdens(), self._triggers.counts()
         self._retired &= {info.name for info in workers}
-        return [_member(info, *burdens[info.name], is_retired=info.name in self._retired) for info in workers]
+        return [_member(info, burdens[info.name], evaluations.get(info.name, 0), is_retired=info.name in self._retired) for info in workers]
 
     def _lines(self) -> list[Line]:
-        return [
+        runs = [
             Line(self._open_to(target, line.namespaces()), len(line), target.resources, takes_slot=not target.supervised)
             for target, line in self._places.lines().items()
         ]
+        return [*runs, *(Line(self._open_to(target, (namespace,)), 1, takes_slot=False) for target, namespace in {*self._triggers.lacking()})]
 
     def _open_to(self, target: Target, namespaces: Iterable[str]) -> tuple[str, ...]:
         """The groups that would do for all who wait; where there is none, for some of them."""
@@ -124,15 +141,15 @@ class Scaling:
         return len({info.node_id for info in self._places.workers() if info.group == key}) < group.max
 
 
-def _member(info: WorkerInfo, others: int, taken: int, *, is_retired: bool) -> Member:
-    name = PlaceName.parse(info.name)
+def _member(info: WorkerInfo, burden: tuple[int, int], evaluations: int, *, is_retired: bool) -> Member:
+    name, (guests, taken) = PlaceName.parse(info.name), burden
     return Member(
         name=info.name,
         machine=info.node_id,
         group=info.group,
         slots=info.slots,
         used=info.used,
-        others=others,
+        others=guests + evaluations,
         taken=taken,
         up=info.state is WorkerState.UP,
         starting=info.state is WorkerState.STARTING,

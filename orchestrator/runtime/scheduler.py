@@ -5,9 +5,10 @@ The thin shell around `engine.schedule`: all of it happens in turns of the execu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from orchestrator.engine.admission import Target
 from orchestrator.engine.schedule import decide, may_go, next_moment
 from orchestrator.engine.trigger_events import Asked, Definition, Event, ExecutionOver, Halt, Kind, Leaving, Lost, Missed, Rang, Removed, Saved, Standing, Verb
 from orchestrator.engine.trigger_reasons import TriggerReason, reason_of
@@ -220,6 +221,10 @@ class Scheduler:
     def stir(self) -> bool:
         """Have those that wait for a worker looked at again in the next turn; whether there are any."""
         return self._placing.stir()
+
+    def lacking(self) -> Sequence[tuple[Target, str]]:
+        """What those wait for that find no worker, each with its namespace."""
+        return self._placing.lacking()
 
     def take(self, turn: Turn, report: Report) -> None:
         """Something that an evaluation reports."""

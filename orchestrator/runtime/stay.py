@@ -64,7 +64,7 @@ class Stay:
         while not self._stopping.is_set():
             worker = (self._fares() or {}).get("worker")
             if worker is not None and worker.get("state") != WorkerState.STARTING:
-                self._say(f"Joined {time.monotonic() - begun:.1f} s after its Ray node was up. Work for this group starts here now; stop with Ctrl-C")
+                self._say(f"Joined. Work for this group starts here now, {time.monotonic() - begun:.1f} s after its Ray node was up; stop with Ctrl-C")
                 return
             if time.monotonic() - begun > SEEN_LIMIT:
                 raise Unavailable(f"the server did not see this worker within {SEEN_LIMIT:.0f} s")

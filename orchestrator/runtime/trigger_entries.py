@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -69,6 +69,10 @@ class Entries:
     def at(self, worker: str) -> Sequence[Entry]:
         """Those that a worker evaluates, or may still."""
         return tuple(self._by_run[run] for run in self._at.get(worker, ()))
+
+    def counts(self) -> Mapping[str, int]:
+        """How many each worker has of both."""
+        return {worker: len(some) for worker, some in self._at.items() if some}
 
     def count(self, worker: str, kind: Kind) -> int:
         """How many looks, or listeners, a worker has."""

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from orchestrator.engine.admission import Target
 from orchestrator.engine.schedule import may_go
 from orchestrator.engine.trigger_events import Ended, How, Kind, Placed, Skipped
 from orchestrator.engine.trigger_placing import Chosen, Held, PassedOver, place_for, workers_for
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 MOST = {Kind.POLL: MOST_LOOKS, Kind.LISTEN: MOST_LISTENERS}
 
 
+def _target(step: Step) -> Target:
+    """An evaluation needs a worker of a step's groups, and no slot of it."""
+    return Target.of(step, supervised=True, resources=None)
+
+
 class TriggerPlacing:
     """`due` are looked at in this turn; those that find no worker wait until something has changed."""
 
@@ -43,6 +49,11 @@ class TriggerPlacing:
             line.pop(entry.run, None)
         if due:
             self._due[entry.run] = entry
+
+    def lacking(self) -> Sequence[tuple[Target, str]]:
+        """What those wait for that find no worker, each with its namespace."""
+        wishes = ((entry.wish[1], entry.name[0]) for entry in self._lacking.values() if entry.wish is not None)
+        return [(_target(next(step for step in wish.steps if step.runner is None)), namespace) for wish, namespace in wishes]
 
     def make_room(self) -> None:
         """A worker has room for one more: have those looked at again that wait for it."""
@@ -73,7 +84,13 @@ class TriggerPlacing:
             return
         flow, spec = found
         wish, waited = self._wish(entry, flow, spec), turn.now - state.next_execution_date
-        match place_for(wish, waited, lambda step: self._workers(step, flow.namespace), lambda worker: self._room(worker, definition.kind)):
+        match place_for(
+            wish,
+            waited,
+            find=lambda step: self._workers(step, flow.namespace),
+            room=lambda worker: self._room(worker, definition.kind),
+            may_grow=lambda step: self._executor.scaling.may_grow(_target(step), flow.namespace),
+        ):
             case Chosen(worker=worker):
                 self._send(turn, entry, flow, spec, worker)
             case PassedOver(places=places, fallback=fallback):
@@ -117,6 +134,7 @@ class TriggerPlacing:
         except Exception:
             self._scheduler.apply(turn, entry, Ended(evaluation.lease, How.FAILED))
             raise
+        self._executor.places.note_use(worker.name)
         turn.sends.append((worker.name, dispatch))
 
     def _wait(self, turn: Turn, entry: Entry, held: Held) -> None:

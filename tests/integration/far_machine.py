@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_NUMBERS = itertools.count(os.getpid() % 200)
+_NUMBERS = itertools.count()
 
 
 class FarMachine:
     """`wrap` is put before a command that is to run there; `gateway` is this machine's address as seen from there."""
 
     def __init__(self, number: int) -> None:
-        self.name = f"orch{os.getpid()}x{number}"
-        self.gateway, self.address = f"10.213.{number % 250}.1", f"10.213.{number % 250}.2"
+        self.name, network = f"orch{os.getpid()}x{number}", _free_network()
+        self.gateway, self.address = f"{network}.1", f"{network}.2"
         self._cable = f"oc{os.getpid() % 100000}x{number}"
 
     @property
@@ -59,6 +60,12 @@ def far_machine() -> Iterator[FarMachine]:
         yield machine
     finally:
         machine.remove()
+
+
+def _free_network() -> str:
+    """The first three numbers of addresses that nobody on this machine has; other tests may make networks at the same time."""
+    taken = subprocess.run(["ip", "-o", "addr"], check=True, capture_output=True, text=True, timeout=10).stdout
+    return next(network for network in (f"10.213.{number}" for number in random.sample(range(1, 255), 254)) if f" {network}." not in taken)
 
 
 def _ip(*words: str) -> None:

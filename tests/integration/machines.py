@@ -16,7 +16,7 @@ import psutil
 from orchestrator.runtime import ray_processes
 from tests.integration.local_server import ORCHESTRATOR, LocalServer, eventually
 
-JOINED = re.compile(r"Joined (\d+\.\d) s after its Ray node was up")
+JOINED = re.compile(r"^Joined\. .* (\d+\.\d) s after its Ray node was up", re.M)
 
 
 def clean() -> dict[str, str]:
@@ -46,6 +46,7 @@ class Machine:
                 start_new_session=True,
             )
         self.seen: list[psutil.Process] = []
+        self.folder: Path | None = None  # of its node, with the cluster's token
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
@@ -59,6 +60,10 @@ class Machine:
             return found if len(found) >= times else None
 
         found = eventually(look, within=within, what=f"{self.name} has joined; it said: {self.said()[-2000:]}")
+        node = ray_processes.named(ray_processes.marked(self.mark()), "raylet")
+        assert node is not None
+        self.folder = Path(node.environ()["RAY_AUTH_TOKEN_PATH"]).parent
+        assert self.folder.name.startswith("orch-worker-")
         self.seen = psutil.Process(self.process.pid).children(recursive=True) + ray_processes.marked(self.mark())
         return float(found[-1])
 
@@ -84,13 +89,14 @@ class Machine:
         self.process.send_signal(number)
 
     def ended(self, within: float = 30) -> int:
-        """Its exit code; nothing of its node lives any more then."""
+        """Its exit code; nothing of its node lives any more then, and the cluster's token is gone from there."""
         try:
             code = self.process.wait(within)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} has not ended; it said: {self.said()[-2000:]}") from None
         psutil.wait_procs(self.seen, timeout=3)
         assert [process for process in self.seen if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
+        assert self.folder is None or not self.folder.exists()
         return code
 
     def end(self) -> None:

@@ -21,7 +21,7 @@ GROUP = {"key": "gpu", "max": 2, "slots": 1, "idleTimeout": "PT0.3S"}
 ON_GPU = "workerGroup: {key: gpu}"
 
 
-async def _until(holds: Callable[[], Any], within: float = 10) -> Any:
+async def until(holds: Callable[[], Any], within: float = 10) -> Any:
     async with asyncio.timeout(within):
         while True:
             found = holds()
@@ -30,7 +30,7 @@ async def _until(holds: Callable[[], Any], within: float = 10) -> Any:
             await asyncio.sleep(0.02)
 
 
-def _ask(own: House) -> Ask:
+def ask_of(own: House) -> Ask:
     return next((ask for ask in own.cluster.asks if ask.group == "gpu"), Ask("gpu"))
 
 
@@ -38,7 +38,7 @@ async def _group(own: House) -> Any:
     return next(group for group in (await own.call("cluster"))["groups"] if group["key"] == "gpu")
 
 
-def _workers(own: House) -> list[str]:
+def workers_of(own: House) -> list[str]:
     return [worker.name for worker in own.parts.executor.places.workers() if worker.group == "gpu"]
 
 
@@ -46,7 +46,7 @@ def test_a_run_of_a_group_without_workers_has_a_machine_asked_for_and_runs_once_
     async def check(own: House) -> None:
         execution = await own.run(flow(ON_GPU), wait=False)
         told = await own.until_explained(execution["id"], "SCALING_UP")
-        await _until(lambda: _ask(own).workers == 1)
+        await until(lambda: ask_of(own).workers == 1)
         told = await own.until_explained(execution["id"], "SCALING_UP")
         assert told["message"] == "1 more worker asked for in worker group 'gpu'"
         scaling = told["evidence"]["scaling"][0]
@@ -56,7 +56,7 @@ def test_a_run_of_a_group_without_workers_has_a_machine_asked_for_and_runs_once_
         worker = await own.join("gpu", 1)
         done = await own.ended(execution["id"])
         assert (state(done), done["taskRunList"][0]["placement"]["worker"]) == ("SUCCESS", worker)
-        await _until(lambda: _ask(own).machines == 0, within=15)
+        await until(lambda: ask_of(own).machines == 0, within=15)
 
     in_house(tmp_path, check, worker_groups=(GROUP,))
 
@@ -65,10 +65,10 @@ def test_an_idle_worker_ends_and_what_comes_next_asks_for_another(tmp_path: Path
     async def check(own: House) -> None:
         await own.join("gpu", 1)
         assert state(await own.run(flow(ON_GPU))) == "SUCCESS"
-        await _until(lambda: not _workers(own))
+        await until(lambda: not workers_of(own))
         assert own.parts.executor.roster.shown()["lost"] == []
         execution = await own.run(flow(ON_GPU), wait=False)
-        await _until(lambda: _ask(own).workers == 1)
+        await until(lambda: ask_of(own).workers == 1)
         await own.join("gpu", 1)
         assert state(await own.ended(execution["id"])) == "SUCCESS"
 
@@ -80,10 +80,10 @@ def test_a_worker_at_work_is_left_alone_however_long_it_takes(tmp_path: Path) ->
         busy, idle = await own.join("gpu", 1), await own.join("gpu", 1)
         execution = await own.run(sleeper(ON_GPU), wait=False)
         held = (await running(own, execution))["taskRunList"][0]["placement"]["worker"]
-        await _until(lambda: _workers(own) == [held])
+        await until(lambda: workers_of(own) == [held])
         assert held in (busy, idle)
         await own.parts.executor.scaling.look(own.parts.executor.clock() + timedelta(hours=1))
-        assert _workers(own) == [held]
+        assert workers_of(own) == [held]
 
     in_house(tmp_path, check, worker_groups=(GROUP,))
 
@@ -93,21 +93,21 @@ def test_a_group_without_max_asks_for_nothing_and_ends_nobody(tmp_path: Path) ->
         execution = await own.run(flow(ON_GPU), wait=False)
         await own.until_explained(execution["id"], "NO_LIVE_WORKER")
         await own.parts.executor.scaling.look(own.parts.executor.clock())
-        assert _ask(own).machines == 0
+        assert ask_of(own).machines == 0
         await own.join("gpu", 1)
         assert state(await own.ended(execution["id"])) == "SUCCESS"
         await own.parts.executor.scaling.look(own.parts.executor.clock() + timedelta(hours=1))
-        assert len(_workers(own)) == 1
+        assert len(workers_of(own)) == 1
         assert (await _group(own))["scaling"] is None
 
     in_house(tmp_path, check, worker_groups=({"key": "gpu"},))
 
 
 @pytest.mark.parametrize("asked", ["workerGroup: {key: gpu, fallback: FAIL}", "workerSelector: {tags: [gpu]}", "workerGroup: {key: gpu, fallback: IGNORE}"])
-def test_a_group_that_can_grow_is_no_group_without_workers(tmp_path: Path, asked: str) -> None:
+def test_a_group_that_can_grow_is_no_group_withoutworkers_of(tmp_path: Path, asked: str) -> None:
     async def check(own: House) -> None:
         execution = await own.run(flow(asked), wait=False)
-        await _until(lambda: _ask(own).workers == 1)
+        await until(lambda: ask_of(own).workers == 1)
         await own.join("gpu", 1)
         done = await own.ended(execution["id"])
         assert (state(done), done["taskRunList"][0]["placement"]["group"]) == ("SUCCESS", "gpu")
@@ -115,12 +115,12 @@ def test_a_group_that_can_grow_is_no_group_without_workers(tmp_path: Path, asked
     in_house(tmp_path, check, worker_groups=(GROUP,))
 
 
-def test_a_group_whose_machines_never_come_counts_as_one_without_workers(tmp_path: Path) -> None:
+def test_a_group_whose_machines_never_come_counts_as_one_withoutworkers_of(tmp_path: Path) -> None:
     async def check(own: House) -> None:
         own.cluster.said = ("gpu-node: no capacity in this zone",)
         waits = await own.run(flow(ON_GPU, "waits"), wait=False)
         fails = await own.run(flow("workerGroup: {key: gpu, fallback: FAIL}", "fails"), wait=False)
-        await _until(lambda: _ask(own).workers == 2)
+        await until(lambda: ask_of(own).workers == 2)
         await own.parts.executor.scaling.look(own.parts.executor.clock() + OVERDUE + timedelta(seconds=1))
         told = await own.explained(waits["id"])
         done = await own.ended(fails["id"])
@@ -150,8 +150,8 @@ def test_a_run_with_resources_asks_for_a_machine_that_has_them(tmp_path: Path) -
     async def check(own: House) -> None:
         await own.join("gpu", 1)
         execution = await own.run(flow(f"{ON_GPU}, resources: {{gpu: 1}}"), wait=False)
-        await _until(lambda: _ask(own).bundles == (Resources(gpu=1),))
-        assert _ask(own).workers == 0
+        await until(lambda: ask_of(own).bundles == (Resources(gpu=1),))
+        assert ask_of(own).workers == 0
         assert (await own.explained(execution["id"]))[0]["reason"] == "SCALING_UP"
 
     in_house(tmp_path, check, worker_groups=(GROUP,), machine={"CPU": 1.0})
@@ -164,10 +164,10 @@ def test_a_drained_worker_leaves_when_its_run_has_ended_and_another_machine_is_a
         held = (await running(own, execution))["taskRunList"][0]["placement"]["worker"]
         own.parts.executor.places.drain(held)
         waits = await own.run(flow(ON_GPU), wait=False)
-        await _until(lambda: _ask(own).workers == 1)
-        assert _workers(own) == [held]
+        await until(lambda: ask_of(own).workers == 1)
+        assert workers_of(own) == [held]
         assert state(await own.ended(execution["id"])) == "SUCCESS"
-        await _until(lambda: not _workers(own))
+        await until(lambda: not workers_of(own))
         await own.join("gpu", 1)
         assert state(await own.ended(waits["id"])) == "SUCCESS"
 
@@ -183,6 +183,6 @@ def test_joined_machines_and_the_head_are_never_let_go(tmp_path: Path) -> None:
         looks = own.parts.executor.scaling
         await looks.look(own.parts.executor.clock())
         await looks.look(own.parts.executor.clock() + timedelta(hours=1))
-        assert _workers(own) == [name]
+        assert workers_of(own) == [name]
 
     in_house(tmp_path, check, worker_groups=(GROUP,))

@@ -85,7 +85,7 @@ def test_a_machine_says_who_it_is_and_with_what_versions(site: Site) -> None:
 @pytest.mark.parametrize(
     ("status", "told", "kind", "said"),
     [
-        (401, {"message": "this token (box) has expired"}, NotAllowed, "does not let this machine in (this token (box) has expired): give a join token"),
+        (401, {"message": "this token (box) has expired"}, NotAllowed, "does not accept this token (this token (box) has expired): give a join token"),
         (403, {"message": "Forbidden: this is a view token: it"}, NotAllowed, "this is a view token: it"),
         (404, {"message": "Not Found: worker group 'x' is not declared"}, NotFound, "worker group 'x' is not declared"),
         (409, {"message": "Illegal state: this machine cannot join"}, Conflict, "this machine cannot join"),
