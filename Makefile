@@ -42,10 +42,11 @@ types: $(STAMP)  ## mypy --strict
 architecture: $(STAMP)  ## which room imports which
 	$(BIN)/pytest -q tests/test_architecture.py
 
-# Tests that start Ray come one after another; they measure and kill processes.
+# Tests that start Ray mostly wait: two files of them at a time. What measures runs alone.
 tests: $(STAMP)  ## unit, contract and integration tests
 	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not ray and not alone' --ignore tests/test_architecture.py tests
-	$(BIN)/pytest -q -m 'ray or alone' tests
+	$(BIN)/pytest -q -n 2 --dist loadfile -m 'ray and not alone' tests
+	$(BIN)/pytest -q -m alone tests
 
 bench: $(STAMP)  ## measure a server beside bare Ray on this machine
 	$(BIN)/python -m benchmarks.run

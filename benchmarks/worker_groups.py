@@ -23,7 +23,8 @@ from typing import Any
 import psutil
 
 from benchmarks.run import RESULTS, machine
-from tests.integration.local_server import LocalServer, eventually, joined_worker, local_server
+from orchestrator.runtime import ray_processes
+from tests.integration.local_server import LocalServer, eventually, joined_worker, local_server, mark_of_node
 
 NOW = "{{ now() | timestampNano }}"
 TELL = f'{{id: tell, type: core.debug.Return, format: "{NOW}"'
@@ -198,14 +199,10 @@ def _held(server: LocalServer) -> float:
     """MiB of the worker of `wide` and its spawner, the commands themselves left out (PSS)."""
     worker = next(one for one in server.call("GET", "/api/v1/workers")["workers"] if one["group"] == "wide")
     total = 0.0
-    for process in psutil.process_iter():
+    for process in ray_processes.marked(mark_of_node(worker["nodeId"])):
         try:
-            if process.environ().get("RAY_NODE_ID", worker["nodeId"]) != worker["nodeId"]:
-                continue
             words = process.cmdline()
-            is_worker = bool(words) and words[0].startswith("ray::") and process.environ().get("ORCHESTRATOR_CLUSTER") == worker["labels"]["orchestrator-node"]
-            is_actor = is_worker and not words[0].startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::IDLE"))
-            if is_actor:
+            if words and words[0].startswith("ray::") and not words[0].startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::IDLE")):
                 total += process.memory_full_info().pss
         except (psutil.Error, OSError):
             continue

@@ -84,9 +84,18 @@ def worker(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", envvar="ORCHESTRATOR_WORKER_LABELS", show_envvar=True, help="A label of this machine; may be repeated."),
     ] = None,
-    cpus: Annotated[int | None, typer.Option("--cpus", min=0, help="Cores for tasks with `resources`. Default: those of the machine.")] = None,
-    gpus: Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs for tasks with `resources`. Default: those of the machine.")] = None,
-    memory: Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="Memory for tasks with `resources`, such as 16GiB.")] = None,
+    cpus: Annotated[
+        int | None,
+        typer.Option(min=0, envvar="ORCHESTRATOR_WORKER_CPUS", show_envvar=True, help="Cores for tasks with `resources`. Default all it has."),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=0, envvar="ORCHESTRATOR_WORKER_GPUS", show_envvar=True, help="GPUs for tasks with `resources`. Default all it has."),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", envvar="ORCHESTRATOR_WORKER_MEMORY", show_envvar=True, help="Memory for tasks with `resources`, such as 16GiB."),
+    ] = None,
     create: Annotated[
         bool,
         typer.Option("--create", envvar="ORCHESTRATOR_WORKER_CREATE", show_envvar=True, help="Declare the group where it is not; for the administrator."),

@@ -20,7 +20,7 @@ import psutil
 
 from orchestrator.runtime import ray_processes
 from tests.integration.far_machine import FarMachine, far_machine
-from tests.integration.local_server import LocalServer, eventually, joined_worker, local_server
+from tests.integration.local_server import LocalServer, eventually, joined_worker, local_server, mark_of_node
 
 TOKEN = "failure-table"
 BEAT = 0.1
@@ -60,7 +60,7 @@ class Scene:
         before = set(self.up(group))
         process = self._stack.enter_context(joined_worker(self.server, group, folder, slots=slots, wrap=wrap, url=url))
         name = eventually(lambda: next(iter(set(self.up(group)) - before), None), within=60, what=f"one more worker of {group} is up")
-        return Joined(process, name, self.up(group)[name])
+        return Joined(process, name, mark_of_node(self.up(group)[name]))
 
     def settled(self) -> bool:
         """Whether the server is well and has no worker but its own."""
@@ -70,9 +70,9 @@ class Scene:
             return False
 
     def up(self, group: str) -> dict[str, str]:
-        """The workers of a group that are up: by name, the marks of their nodes."""
+        """The workers of a group that are up: by name, the ids of their nodes."""
         told = self.server.call("GET", "/api/v1/workers")["workers"]
-        return {one["name"]: one["labels"]["orchestrator-node"] for one in told if one["group"] == group and one["state"] == "up"}
+        return {one["name"]: one["nodeId"] for one in told if one["group"] == group and one["state"] == "up"}
 
     def machine(self) -> FarMachine:
         return self._stack.enter_context(far_machine())

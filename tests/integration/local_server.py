@@ -176,6 +176,17 @@ class LocalServer:
         found[0].send_signal(signal.SIGKILL)
 
 
+def mark_of_node(node_id: str) -> str:
+    """What all processes of a Ray node of this machine carry."""
+    for process in psutil.process_iter():
+        try:
+            if f"--node_id={node_id}" in process.cmdline():
+                return process.environ()[ray_processes.MARK]
+        except (psutil.Error, OSError, KeyError):
+            continue
+    raise AssertionError(f"no node {node_id}")
+
+
 def _title(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())

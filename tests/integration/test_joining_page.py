@@ -3,61 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.integration.local_server import LocalServer, eventually, local_server
-from tests.integration.machines import clean
+from tests.integration.local_server import local_server
+from tests.integration.typist import DOCS, blocks, typist
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "joining.md"
-PORT = "8080"  # as the page has it; the test takes a free one
-BLOCKS = re.findall(r"^```sh *(\w*)\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-
-
-class Typist:
-    """Types blocks into a shell, in a folder of its own, as the administrator of a server."""
-
-    def __init__(self, server: LocalServer, folder: Path) -> None:
-        self.server, self.folder = server, folder
-        self.background: list[subprocess.Popen[str]] = []
-        path = f"{Path(sys.executable).parent}:{clean().get('PATH', '')}"
-        self.environ = {**clean(), "PATH": path, "ORCHESTRATOR_SERVER": server.url, "ORCHESTRATOR_API_TOKEN": str(server.token)}
-
-    def type(self, mark: str, block: str) -> None:
-        command = ["bash", "-euo", "pipefail", "-c", block.replace(PORT, str(self.server.port))]
-        if mark == "background":
-            log = (self.folder / "background.log").open("a")
-            self.background.append(subprocess.Popen(command, cwd=self.folder, env=self.environ, stdout=log, stderr=log, text=True, start_new_session=True))
-            eventually(self._is_joined, within=60, what=f"the machine has joined; it said: {self.said()}")
-            return
-        done = subprocess.run(command, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=200, check=False)
-        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
-
-    def said(self) -> str:
-        return (self.folder / "background.log").read_text()
-
-    def _is_joined(self) -> bool:
-        assert all(process.poll() is None for process in self.background), self.said()
-        return "Joined" in self.said()
-
-
-@contextmanager
-def typist(server: LocalServer, folder: Path) -> Iterator[Typist]:
-    found = Typist(server, folder)
-    try:
-        yield found
-    finally:
-        for process in found.background:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(30)
+PAGE = DOCS / "joining.md"
+BLOCKS = blocks(PAGE)
 
 
 def test_every_command_of_the_page_works(tmp_path: Path) -> None:

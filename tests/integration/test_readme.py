@@ -105,6 +105,7 @@ def test_every_file_that_the_readme_names_is_there() -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
-def test_every_example_is_run_by_the_readme() -> None:
-    run = {word for command in COMMANDS if "run" in command.words for word in command.words}
+def test_every_example_is_run_by_the_readme_or_another_page() -> None:
+    pages = [command for page in (ROOT / "docs").glob("*.md") for command in commands(page.read_text())]
+    run = {word for command in (*COMMANDS, *pages) if "run" in command.words for word in command.words}
     assert {f"examples/{path.name}" for path in (ROOT / "examples").glob("*.yaml")} - run == set()

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from orchestrator.runtime import ray_processes
-from tests.integration.local_server import LocalServer, eventually, joined_worker, local_server
+from tests.integration.local_server import LocalServer, eventually, joined_worker, local_server, mark_of_node
 
 LOOKOUTS = Path(__file__).resolve().parents[1] / "lookouts"
 ON_PATH = f"PYTHONPATH={LOOKOUTS}"
@@ -33,7 +33,7 @@ class TriggerSite:
     def workers(self) -> dict[str, str]:
         """The live workers of the group: the mark of each one's node, by its name."""
         told = self.server.call("GET", "/api/v1/workers")["workers"]
-        return {worker["name"]: worker["labels"].get("orchestrator-node", "") for worker in told if worker.get("group") == GROUP}
+        return {worker["name"]: mark_of_node(worker["nodeId"]) for worker in told if worker.get("group") == GROUP and worker["state"] == "up"}
 
     def process_of(self, worker: str) -> psutil.Process:
         """The process of a worker of the group."""
