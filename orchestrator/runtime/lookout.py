@@ -47,8 +47,8 @@ class Lookout:
         self.presence.heard(place, time.monotonic())
 
     def lost(self, place: str, is_certain: bool) -> None:
-        """What a place held is sent elsewhere: at once when it has surely stopped, else as soon as it has."""
-        if is_certain:
+        """What a place held is sent elsewhere: at once when it has surely stopped or had left, else as soon as it has."""
+        if is_certain or self._places.has_nothing_to_lose(place):
             self._post(lambda turn: self._lose(turn, place))
         else:
             self.presence.silent(place, time.monotonic())

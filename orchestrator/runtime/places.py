@@ -122,6 +122,11 @@ class Places:
             place.info = place.info.model_copy(update={"state": WorkerState.SILENT})
             self.version += 1
 
+    def has_nothing_to_lose(self, name: str) -> bool:
+        """Whether a worker takes nothing more and what it was sent has ended: one that goes now has left."""
+        place = self._workers.get(name)
+        return place is not None and place.info.state is WorkerState.DRAINING and self.held_at((name,)) == 0
+
     def groups(self) -> set[str]:
         """The groups with a live worker."""
         return {place.info.group for place in self._workers.values() if place.info.state in LIVE}

@@ -135,3 +135,24 @@ def test_a_worker_made_anew_on_a_drained_machine_is_drained_too_and_a_machine_th
             assert executor.store.setting(DOCUMENT + name) is None
 
     asyncio.run(check())
+
+
+def test_a_drained_worker_with_nothing_to_do_that_cannot_be_reached_has_left_at_once(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with house(tmp_path, groups=("gpu",)) as own:
+            folder, executor = tmp_path / "a", own.parts.executor
+            execution = await begun(own, folder, "first")
+            worker = worker_of(execution)
+            await own.call("drain", worker=worker, grace="PT1M")
+            executor.lookout.lost(worker, is_certain=False)
+            await executor.do(lambda turn: None)
+            assert state_of(own, worker) is WorkerState.SILENT, "what it holds may go on"
+            other = await own.join("gpu")
+            await own.call("drain", worker=other, grace="PT1M")
+            executor.lookout.lost(other, is_certain=False)
+            await executor.do(lambda turn: None)
+            assert state_of(own, other) is None
+            assert other not in {one["name"] for one in executor.roster.shown()["lost"]}
+            (folder / "go").touch()
+
+    asyncio.run(check())
