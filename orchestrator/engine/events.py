@@ -34,11 +34,11 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class RunReceived:
-    """A worker or supervisor began the run."""
+    """A worker or supervisor began the run; None: the server itself did."""
 
     task_run_id: str
     lease: int
-    worker: str
+    worker: str | None
     at: datetime
 
 

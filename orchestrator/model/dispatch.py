@@ -111,13 +111,13 @@ class Emitted(Reported):
 
 
 class Outcome(Reported):
-    """The run has ended. `state` is SUCCESS, WARNING, FAILED or KILLED as the task itself sees it.
+    """The run has ended. `state` is SUCCESS, WARNING, FAILED, KILLED or CANCELLED as the task itself sees it.
 
     A look that found something to start has the outputs `{FOUND: variables}`; one that did not has none.
     """
 
     kind: Literal["outcome"] = "outcome"
-    state: Literal["SUCCESS", "WARNING", "FAILED", "KILLED", "SKIPPED"]
+    state: Literal["SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "SKIPPED"]
     outputs: Mapping[str, Json] = Field(default_factory=dict)
     cause: Cause | None = None
     error: str | None = None

@@ -25,6 +25,7 @@ class Actions:
         self._executor, self._executions = executor, Reading(executor)
         restarts, replays, expressions = Restarts(executor, self._executions), Replays(executor, self._executions), Expressions(executor, self._executions)
         queueing = Queueing(executor, self._executions)
+        executor.calling.reopen = restarts.go_on
         self._verbs: dict[str, Callable[[ExecutionAction], Awaitable[Json]]] = {
             "kill": self._kill,
             "delete": self._delete,
@@ -47,12 +48,12 @@ class Actions:
         return await verb(request)
 
     async def _kill(self, request: ExecutionAction) -> Json:
+        cascade = request.args.get("cascade") is not False
         if request.execution_id not in self._executor.live:
             ended = self._executions.stored(request.execution_id)
-            if request.args.get("cascade") is False:
+            if not cascade:
                 raise Conflict(f"Execution '{ended.id}' has ended, it can't be killed")
-            return self._executions.shown(request.execution_id)
-        await self._executor.do(lambda turn: self._executor.kill(turn, request.execution_id))
+        await self._executor.do(lambda turn: self._executor.kill(turn, request.execution_id, cascade=cascade))
         return self._executions.shown(request.execution_id)
 
     async def _delete(self, request: ExecutionAction) -> Json:

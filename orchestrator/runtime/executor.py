@@ -24,7 +24,6 @@ from orchestrator.engine.events import (
     RunLost,
     Say,
     SetTimer,
-    Started,
     StopRun,
     TimerFired,
     TimerKind,
@@ -40,6 +39,8 @@ from orchestrator.model.flow import Flow
 from orchestrator.model.growth import Growth
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.state import State
+from orchestrator.runtime.beginning import BEGIN, Beginning
+from orchestrator.runtime.calling import Calling
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.evaluating import Evaluating
@@ -117,7 +118,7 @@ class Executor:
             ring=lambda at, execution_id, run_id: self.timers.set(at, execution_id, (PLACE, run_id)),
         )
         self.placing.asked_for, self.placing.may_grow = self.scaling.asked_for, self.scaling.may_grow
-        self.scheduler = Scheduler(self, tokens)
+        self.scheduler, self.calling, self.beginning = Scheduler(self, tokens), Calling(self), Beginning(self)
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 
@@ -196,11 +197,12 @@ class Executor:
             except Exception as err:  # a bug must fail the one who asked, never the loop
                 if not future.done():
                     future.set_exception(OrchestratorError(f"internal error: {type(err).__name__}: {err}"))
-        self._admit(turn)
+        self.beginning.admit(turn)
+        self.calling.go_on(turn)
         for live, event in self.placing.admit(turn):
             self.step(turn, live, event)
         self.scheduler.admit(turn)
-        if self.slots.are_stirred:  # by a run that could not even be sent
+        if self.slots.are_stirred or self.calling.is_due:  # by a run that could not even be sent, or started what ended at once
             self.post(lambda turn: None)
         try:
             self._commit(turn)
@@ -249,29 +251,19 @@ class Executor:
         live.view.rules = lambda: self.groups.rules
         live.at_work = any(run.attempts for run in live.view.runs)
         self.live[live.view.execution.id] = live
+        self.calling.kept(live.view.execution)
         return live
 
     def begin(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         """Take up a new execution and let it start."""
         live = self.keep(Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1))
         turn.add(execution.id, Decision(execution=execution))
-        instead = self.slots.instead(flow)
-        if instead is not None:
-            self.put(turn, live, instead)
-        else:
-            self.step(turn, live, Started())
+        self.beginning.take_up(turn, live)
         return live
 
     def put(self, turn: Turn, live: Live, state: State) -> None:
         """Let an execution that has not begun wait for its turn, or end without having run. Raises IllegalTransition."""
         self.carry_out(turn, live, put(live.view, state, turn.now))
-
-    def _admit(self, turn: Turn) -> None:
-        """Let those begin that waited for others of their flow to end."""
-        for execution_id in self.slots.stirred():
-            live = self.live[execution_id]
-            if self.slots.room_for(live.view.flow):
-                self.step(turn, live, Started())
 
     def take_up(self, turn: Turn, view: ExecutionView, saved: int) -> Live:
         """Go on with an execution from rows that a person set back, or copied; `saved` is its version in the store."""
@@ -301,9 +293,11 @@ class Executor:
         self.slots.note(live.view.execution)
         if live.view.execution.current.ended:
             self.scheduler.over(turn, live.view.execution)
+            self.calling.over(live.view)
         for run in decision.runs:
             if run.state.current.ended:
                 self.placing.let_go_of(turn, run)
+                self.calling.let_go_of(run)
         commands.extend(decision.commands)
 
     def amend(self, turn: Turn, live: Live, run: TaskRun) -> None:
@@ -323,9 +317,11 @@ class Executor:
             case Evaluate():
                 return self._evaluating.evaluate(live, command)
             case Run(run=run):
-                return self.placing.queue(turn, live, run)
-            case StopRun():
-                return self.placing.stop(turn, live, command)
+                if not self.calling.takes(live, run):
+                    return self.placing.queue(turn, live, run)
+                self.calling.begin(run)
+            case StopRun(task_run_id=run_id):
+                return self.calling.stop(turn, command) if self.calling.takes(live, live.view.known(run_id)) else self.placing.stop(turn, live, command)
             case SetTimer(kind=kind, at=at, task_run_id=run_id):
                 self.timers.set(at, live.view.execution.id, (kind, run_id))
             case Say(level=level, message=message, task_run_id=run_id):
@@ -342,6 +338,9 @@ class Executor:
         if kind == PLACE:
             self.post(lambda turn: self.placing.due(run_id))
             return
+        if kind == BEGIN:
+            self.post(lambda turn: self.beginning.due(turn, execution_id))
+            return
         self.post(lambda turn: self.on(turn, execution_id, TimerFired(TimerKind(kind), run_id)))
 
     def on(self, turn: Turn, execution_id: str, event: Event) -> None:
@@ -350,9 +349,13 @@ class Executor:
         if live is not None:
             self.step(turn, live, event)
 
-    def kill(self, turn: Turn, execution_id: str) -> None:
-        """Begin to end an execution."""
+    def kill(self, turn: Turn, execution_id: str, *, cascade: bool = True) -> None:
+        """Begin to end an execution, and unless `cascade` is off all that it has started."""
+        if not cascade:
+            self.calling.spare(execution_id)
         self.on(turn, execution_id, KillAsked())
+        if cascade:
+            self.calling.kill_below(execution_id)
 
     def heard(self, place: str) -> None:
         """A place has given a sign of life."""

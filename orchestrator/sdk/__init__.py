@@ -17,7 +17,8 @@ from orchestrator.model.flow import Retry, TaskSpec, WorkerGroupRef
 from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
-from orchestrator.model.values import Duration, Json, Label, format_duration, labels_of, parse_duration
+from orchestrator.model.values import Duration, Instant, Json, Label, format_duration, labels_of, parse_duration
+from orchestrator.sdk.calling import Call, Caller, RestartBehavior
 from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger
 from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
@@ -31,12 +32,15 @@ from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
 __all__ = [
     "AnyTask",
     "BadSettings",
+    "Call",
+    "Caller",
     "Conflict",
     "Duration",
     "Dynamic",
     "ExpressionFailed",
     "Files",
     "Flowable",
+    "Instant",
     "Job",
     "JobExit",
     "JobHandle",
@@ -62,6 +66,7 @@ __all__ = [
     "RealtimeTrigger",
     "Reaper",
     "Records",
+    "RestartBehavior",
     "Retry",
     "RunContext",
     "RunInfo",

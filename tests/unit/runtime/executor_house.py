@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from orchestrator.model.execution import Execution
 from orchestrator.model.state import State
 from orchestrator.runtime.assembly import ExecutorParts, started
 from orchestrator.runtime.inline_cluster import InlineCluster
@@ -16,6 +17,7 @@ from orchestrator.runtime.local_services import LocalServices
 from orchestrator.runtime.new_ids import new_id
 from orchestrator.settings import Settings
 from orchestrator.store.opening import open_store
+from orchestrator.store.port import Page
 
 
 class House:
@@ -34,6 +36,15 @@ class House:
 
     async def run(self, source: str, *, wait: bool = True, **more: Any) -> Any:
         return await self.call("create_execution", **await self.flow(source), wait=wait, **more)
+
+    def executions(self) -> list[Execution]:
+        """All executions there are, oldest first."""
+        found = self.parts.executor.store.executions((), Page(size=1000, sort=(("state.startDate", True),)))
+        return list(found.rows)
+
+    async def shown(self, execution_id: str) -> Any:
+        """An execution as it is now."""
+        return (await self.call("watch", execution_id=execution_id, version=-1, seconds=0))["execution"]
 
     async def until(self, execution_id: str, holds: Callable[[Any], bool], within: float = 10) -> Any:
         """The execution once it is as asked."""
