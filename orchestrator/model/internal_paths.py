@@ -23,6 +23,7 @@ KEY = (
 NAMESPACE_FILES = RUN + "/namespace-files/{namespace}"  # GET -> [str], paths of all files, each with a leading "/"
 NAMESPACE_FILE = RUN + "/namespace-files/{namespace}/content"  # GET ?path= -> the bytes; PUT ?path=, raw body -> 204; DELETE ?path= -> {"deleted": bool}
 LOGS = RUN + "/logs"  # GET ?execution=&minLevel=[&task=&task=] -> lines as JSON, one per line, oldest first
+CALLED = RUN + "/called"  # GET ?taskRun=&task= -> outputs of the executions that a task beside that run has started, as JSON, one per line
 COUNT = RUN + "/count"  # GET ?namespace=[&flowId=&state=&state=&startDate=&endDate=] -> {"count": int}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from orchestrator.engine.variables import outputs_of
 from orchestrator.errors import Conflict, Refused
 from orchestrator.model.values import Json, labels_of
+from orchestrator.runtime.called import called_ids
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.expressions import Expressions
 from orchestrator.runtime.queueing import Queueing
@@ -31,6 +32,7 @@ class Actions:
             "delete": self._delete,
             "labels": self._labels,
             "outputs": self._outputs,
+            "called-beside": self._called_beside,
             "restart": restarts.restart,
             "state": restarts.mark,
             "change-status": restarts.change_status,
@@ -93,3 +95,11 @@ class Actions:
 
     async def _outputs(self, request: ExecutionAction) -> Json:
         return outputs_of(self._executions.view(request.execution_id), str(request.args["task_id"]))
+
+    async def _called_beside(self, request: ExecutionAction) -> Json:
+        """For each execution that a task beside a task run has started: the ids it may have, the latest first."""
+        view = self._executions.view(request.execution_id)
+        run = view.run(str(request.args["task_run_id"]))
+        beside = view.counters.at((run.parent_id, run.branch, run.iteration, str(request.args["task_id"]))) if run is not None else None
+        caller = view.run(beside) if beside is not None else None
+        return [] if caller is None else [called_ids(caller, number) for number in range(int(caller.outputs.get("numberOfBatches", 0)))]

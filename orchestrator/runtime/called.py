@@ -32,6 +32,12 @@ def called_id(run_id: str, generation: int, number: int) -> str:
     return derived_id(run_id, generation, number)
 
 
+def called_ids(run: TaskRun, number: int) -> list[str]:
+    """The ids that the execution of a call may have, the latest first: a run that began again may have kept what it had started."""
+    since = run.calls_since if run.calls_since is not None else run.generation
+    return [called_id(run.id, generation, number) for generation in range(run.generation, since - 1, -1)]
+
+
 def caller_of(execution: Execution) -> tuple[str, str] | None:
     """The execution and the task run that started an execution; None when no task did."""
     given = execution.trigger.variables if execution.trigger is not None else {}

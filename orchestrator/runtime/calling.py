@@ -23,7 +23,7 @@ from orchestrator.model.file_uri import FileUri
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Json
-from orchestrator.runtime.called import Called, Caller, called_id, caller_of
+from orchestrator.runtime.called import Called, Caller, called_ids, caller_of
 from orchestrator.runtime.calls import Calls
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.turn import Turn
@@ -246,8 +246,7 @@ class Calling:
 
     def _found(self, run: TaskRun, number: int, turn: Turn) -> Execution | None:
         """The latest execution of a call."""
-        for generation in range(run.generation, (run.calls_since if run.calls_since is not None else run.generation) - 1, -1):
-            execution_id = called_id(run.id, generation, number)
+        for execution_id in called_ids(run, number):
             live = self._executor.live.get(execution_id)
             found = live.view.execution if live is not None else turn.executions.get(execution_id) or self._executor.store.execution(execution_id)
             if found is not None:

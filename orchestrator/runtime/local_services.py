@@ -112,6 +112,9 @@ class NoRecords(Records):
     def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
         return iter(())
 
+    def outputs_of_called(self, task_id: str) -> Iterator[Mapping[str, Json]]:
+        return iter(())
+
     def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
         return 0
 

@@ -53,7 +53,7 @@ class HttpServices:
         self._ask = Asked(client, dispatch)
         self.files: Files = HttpFiles(self._ask, dispatch)
         self.keys: Keys = HttpKeys(self._ask)
-        self.records: Records = HttpRecords(self._ask)
+        self.records: Records = HttpRecords(self._ask, dispatch.task_run_id)
 
     def outputs(self, task_id: str) -> Mapping[str, Json]:
         found: Mapping[str, Json] = self._ask.json("GET", self._ask.at(paths.OUTPUTS, task_id=task_id))
@@ -184,10 +184,16 @@ class HttpKeys(Keys):
 
 
 class HttpRecords(Records):
-    """Logs and numbers of executions behind the API."""
+    """Logs, outputs and numbers of executions behind the API."""
 
-    def __init__(self, ask: Asked) -> None:
-        self._ask = ask
+    def __init__(self, ask: Asked, task_run_id: str) -> None:
+        self._ask, self._task_run_id = ask, task_run_id
+
+    def outputs_of_called(self, task_id: str) -> Iterator[Mapping[str, Json]]:
+        query = {"taskRun": self._task_run_id, "task": task_id}
+        with self._ask.content(self._ask.at(paths.CALLED), query) as answer:
+            for line in io.BufferedReader(answer):  # type: ignore[type-var]  # a raw stream, whatever its class
+                yield json.loads(line)
 
     def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
         query = [("execution", execution_id), ("minLevel", min_level.value), *(("task", task) for task in task_ids)]

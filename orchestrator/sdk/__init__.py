@@ -18,7 +18,7 @@ from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Duration, Instant, Json, Label, format_duration, labels_of, parse_duration
-from orchestrator.sdk.calling import Call, Caller, RestartBehavior
+from orchestrator.sdk.calling import Call, Caller, CallProperties, RestartBehavior
 from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger
 from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
@@ -33,6 +33,7 @@ __all__ = [
     "AnyTask",
     "BadSettings",
     "Call",
+    "CallProperties",
     "Caller",
     "Conflict",
     "Duration",

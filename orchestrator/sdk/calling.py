@@ -31,11 +31,8 @@ class Call(Frozen):
     schedule_date: Instant | None = None
 
 
-class Caller(AnyTask, ABC):
-    """A task that starts executions and, with `wait`, goes on until they have ended. It takes no worker: the server does it.
-
-    Pure: it is asked what to render, then what to start with the answers, once for each execution.
-    """
+class CallProperties(AnyTask):
+    """What can be said of the executions that a task starts."""
 
     wait: bool = Field(True, description="Whether the task goes on until what it has started has ended.")
     transmit_failed: bool = Field(True, description="Whether a failure (or WARNING, or kill) of what it has started is its own; it must `wait` for that.")
@@ -43,6 +40,13 @@ class Caller(AnyTask, ABC):
         RestartBehavior.RETRY_FAILED,
         description="When this execution is restarted: go on with the executions that have failed (RETRY_FAILED), or start new ones (NEW_EXECUTION).",
     )
+
+
+class Caller(CallProperties, ABC):
+    """A task that starts executions and, with `wait`, goes on until they have ended. It takes no worker: the server does it.
+
+    Pure: it is asked what to render, then what to start with the answers, once for each execution.
+    """
 
     @abstractmethod
     def questions(self) -> Mapping[str, Json]:

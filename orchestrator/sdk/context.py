@@ -97,6 +97,10 @@ class Records(Protocol):
     def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
         """The log lines of an execution (of some of its tasks, if named) as the API shows them, oldest first, one by one."""
 
+    def outputs_of_called(self, task_id: str) -> Iterator[Mapping[str, Json]]:
+        """The outputs of the executions that a task beside this one (same leader, same iteration) has started, in their order;
+        those without outputs are left out."""
+
     def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
         """How many executions a flow has (without `flow_id`: all flows of the namespace and of those below it).
 

@@ -147,15 +147,19 @@ class FakeKeys(Keys):
 
 
 class FakeRecords(Records):
-    """Log lines and executions as the test puts them in: `lines` by execution, `executions` of namespace, flow and state."""
+    """What the test puts in: `lines` by execution, `executions` of namespace, flow and state, outputs `called` by task."""
 
     def __init__(self) -> None:
+        self.called: dict[str, list[Mapping[str, Json]]] = {}
         self.lines: dict[str, list[dict[str, Json]]] = {}
         self.executions: list[tuple[str, str, str]] = []
 
     def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
         loud = list(Level)[list(Level).index(min_level) :]
         return (line for line in self.lines[execution_id] if line["level"] in loud and (not task_ids or line["taskId"] in task_ids))
+
+    def outputs_of_called(self, task_id: str) -> Iterator[Mapping[str, Json]]:
+        return iter(self.called.get(task_id, ()))
 
     def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
         return sum(space == namespace and flow_id in (None, flow) and (not states or state in states) for space, flow, state in self.executions)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from orchestrator.errors import NotAllowed, NotFound
 from orchestrator.model import internal_paths
-from orchestrator.model.file_uri import FileUri, safe_name
+from orchestrator.model.file_uri import FileUri, safe_name, slug
 from orchestrator.runtime.requests import DeleteFiles, PutFile
 from orchestrator.server import answers, namespace_files
 from orchestrator.server.asked import Asked
@@ -23,6 +23,7 @@ from orchestrator.server.run_grants import flow_of, grant_of
 from orchestrator.store.port import StoredFile
 
 router = APIRouter()
+MOST_ABOVE = 101  # executions that start each other, one below the other
 
 
 @router.put(internal_paths.FILES, response_model=None)
@@ -30,7 +31,7 @@ async def put(request: Request, execution_id: str) -> Response:
     """Keep a file of the execution. Each gets a folder of its own, so that two of one name do not collide."""
     asked, parts = Asked(request), parts_of(request)
     namespace, flow_id = flow_of(request, execution_id)
-    folder = f"/tasks/{safe_name(asked.text('task') or 'files')}/{safe_name(asked.text('taskRun') or 'run')}/{secrets.token_hex(6)}"
+    folder = f"/tasks/{slug(asked.text('task') or 'files')}/{safe_name(asked.text('taskRun') or 'run')}/{secrets.token_hex(6)}"
     path = f"{folder}/{safe_name(asked.required('name'))}"
     with parts.blobs.draft() as draft:
         async for chunk in request.stream():
@@ -129,11 +130,19 @@ def _file(request: Request, execution_id: str, text: str) -> StoredFile:
 
 
 def _origins(request: Request, execution_id: str) -> set[str | None]:
-    """The executions that started this one, or that it repeats, and the evaluation that found what started it."""
+    """This one, those that started it, each by the one before, those that they repeat, and the evaluations that found what started them."""
     if grant_of(request).namespace is not None:
         return set()
-    execution = found_execution(parts_of(request), execution_id)
-    trigger = execution.trigger
-    started_by = trigger.variables.get("executionId") if trigger is not None else None
-    listener = trigger.evaluation_id if trigger is not None else None
-    return {started_by if isinstance(started_by, str) else None, listener, execution.parent_id, execution.original_id} - {None}
+    parts, found, above = parts_of(request), set[str | None](), execution_id
+    for _ in range(MOST_ABOVE):
+        execution = found_execution(parts, above) if above == execution_id else parts.reader.execution(above)
+        trigger = execution.trigger if execution is not None else None
+        if execution is None:
+            break
+        started_by = trigger.variables.get("executionId") if trigger is not None else None
+        found |= {above, trigger.evaluation_id if trigger is not None else None, execution.parent_id, execution.original_id}
+        if not isinstance(started_by, str):
+            break
+        above = started_by
+        found.add(above)
+    return found - {None}

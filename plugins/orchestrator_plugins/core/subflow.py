@@ -8,13 +8,13 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
-from orchestrator.sdk import Call, Caller, Instant, Json, Label, TaskFailed, Text, labels_of, text_of, truthy
+from orchestrator.sdk import Call, Caller, CallProperties, Instant, Json, Label, TaskFailed, Text, labels_of, text_of, truthy
 
 Labels = Annotated[tuple[Label, ...], BeforeValidator(labels_of)]
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
-class FlowCall(Caller):
+class FlowProperties(CallProperties):
     """Which flow is called, and with what."""
 
     namespace: Text = Field(min_length=1, description="The namespace of the flow to start.", examples=["company.team"])
@@ -24,6 +24,10 @@ class FlowCall(Caller):
     labels: Labels = Field((), description="Labels for what is started: a map, or a list of `key` and `value`.", examples=[{"team": "data"}])
     inherit_labels: bool | Text = Field(False, description="Whether what is started gets the labels of this execution too.")
     schedule_date: Text | None = Field(None, description="The moment to begin at, with its zone; at once by default.", examples=["2030-01-01T08:00:00Z"])
+
+
+class FlowCall(FlowProperties, Caller):
+    """A task that starts executions of one flow."""
 
     def questions(self) -> Mapping[str, Json]:
         asked = {
