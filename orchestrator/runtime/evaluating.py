@@ -37,8 +37,20 @@ class Evaluating:
 
     def _answers(self, renderer: Renderer, live: Live, command: Evaluate, context: dict[str, Any]) -> dict[str, Any]:
         """The templates rendered; of a flow's outputs, read as the types they declare. Raises OrchestratorError."""
+        if command.question == SLA:
+            return {"assertions": self._assertions(renderer, command.templates["assertions"], context)}
+        if command.question == LISTENING:
+            return {str(at): conditions_hold(listener.conditions, live.view, renderer, context) for at, listener in enumerate(live.view.flow.listeners)}
         rendered = {name: renderer.render_any(template, context) for name, template in command.templates.items()}
         return resolve_outputs(live.view.flow, rendered, seal=self._dispatcher.seal) if command.question == OUTPUTS else rendered
+
+    def _assertions(self, renderer: Renderer, templates: Mapping[str, str], context: dict[str, Any]) -> dict[str, Any]:
+        """Those that can be rendered: what one names may be yet to come."""
+        found = {}
+        for key, template in templates.items():
+            with suppress(ExpressionFailed):
+                found[key] = renderer.render_any(template, context)
+        return found
 
     async def _on_a_thread(self, live: Live, command: Evaluate, context: dict[str, Any]) -> None:
         try:

@@ -13,7 +13,7 @@ from orchestrator.errors import (
     TimedOut,
 )
 from orchestrator.model.execution import PhaseName
-from orchestrator.model.flow import Retry, TaskSpec, WorkerGroupRef
+from orchestrator.model.flow import Input, Retry, TaskSpec, WorkerGroupRef
 from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
@@ -27,6 +27,7 @@ from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Tasks, W
 from orchestrator.sdk.template import Dynamic, Late, Template, is_template
 from orchestrator.sdk.trigger import PollingTrigger, RealtimeTrigger, Trigger
 from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
+from orchestrator.sdk.waits import Repeat, Wait
 
 __all__ = [
     "AnyTask",
@@ -37,6 +38,7 @@ __all__ = [
     "ExpressionFailed",
     "Files",
     "Flowable",
+    "Input",
     "Job",
     "JobExit",
     "JobHandle",
@@ -62,6 +64,7 @@ __all__ = [
     "RealtimeTrigger",
     "Reaper",
     "Records",
+    "Repeat",
     "Retry",
     "RunContext",
     "RunInfo",
@@ -78,6 +81,7 @@ __all__ = [
     "Text",
     "TimedOut",
     "Trigger",
+    "Wait",
     "Warned",
     "WorkerGroupRef",
     "format_duration",
