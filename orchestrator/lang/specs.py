@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -231,10 +231,10 @@ class Specs:
         """The typed parts that are not tasks: a task's runner, a trigger's conditions."""
         if isinstance(raw.get("taskRunner"), dict):
             self.spec("task_runner", raw["taskRunner"], (*path, "taskRunner"))
-        conditions = raw.get("conditions")
-        for at, condition in enumerate(conditions if isinstance(conditions, list) else []):
-            if isinstance(condition, dict):
-                self.spec("condition", condition, (*path, "conditions", at))
+        for name in ("conditions", "scheduleConditions"):
+            for at, condition in _each(raw.get(name)):
+                if isinstance(condition, dict):
+                    self.spec("condition", condition, (*path, name, at))
 
     def templates(self, value: Json, path: Path, *, beneath: tuple[Path, ...] = ()) -> None:
         """Every template in a value can be parsed; what lies at `beneath` is looked at by itself."""
@@ -256,6 +256,11 @@ class Specs:
     def duplicates(self) -> None:
         """No two tasks of a flow share an id, wherever they stand."""
         duplicates(self.findings, "task", self.task_ids)
+
+
+def _each(value: Json) -> Iterable[tuple[str | int, Json]]:
+    """The items of a list or of a map, by their place."""
+    return enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, Mapping) else ()
 
 
 def duplicates(findings: Findings, kind: str, ids: Sequence[tuple[str, Path]]) -> None:
