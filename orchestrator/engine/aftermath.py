@@ -25,7 +25,8 @@ def ask_listeners(draft: Draft) -> bool:
     if not draft.execution.unheard:
         return False
     if not any(isinstance(command, Evaluate) and command.question == LISTENING for command in draft.commands):
-        draft.commands.append(Evaluate(None, LISTENING, {}))
+        conditions = [dict(condition) for listener in draft.view.flow.listeners for condition in listener.conditions]
+        draft.commands.append(Evaluate(None, LISTENING, {"conditions": conditions}))
     return True
 
 

@@ -113,7 +113,6 @@ class TimerKind(StrEnum):
     PAUSE = "pause"  # a run has waited long enough to be resumed
     ROUND = "round"  # the next round of a run that repeats its tasks
     SLA = "sla"  # of the execution: it has taken as long as it may
-    START = "start"  # of the execution: the date that it was to begin at
 
 
 Event: TypeAlias = Started | Evaluated | RunReceived | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | PauseAsked | ResumeAsked | RunStopped

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from orchestrator.engine.draft import Advance, Draft
-from orchestrator.engine.events import Decision, SetTimer, TimerKind
+from orchestrator.engine.events import Decision
 from orchestrator.engine.sla import set_deadlines
 from orchestrator.engine.step import settle, start
 from orchestrator.engine.taking_up import take_up
@@ -22,7 +22,7 @@ def reconcile(view: ExecutionView, now: datetime, resolve: Resolve, new_id: Call
     draft = Draft(view, now, new_id, resolve)
     state = draft.execution.state.current
     if state is State.CREATED:
-        _start_in_time(draft)
+        start(draft)
     elif state is State.QUEUED:
         set_deadlines(draft)
     else:
@@ -34,12 +34,3 @@ def reconcile(view: ExecutionView, now: datetime, resolve: Resolve, new_id: Call
         draft.todo.append(Advance(None))
     settle(draft)
     return draft.decision()
-
-
-def _start_in_time(draft: Draft) -> None:
-    """Begin, or wait for the date that it was to begin at."""
-    date = draft.execution.schedule_date
-    if date is not None and date > draft.now:
-        draft.commands.append(SetTimer(TimerKind.START, date))
-    else:
-        start(draft)

@@ -42,7 +42,6 @@ _TIMERS = {
     TimerKind.PAUSE: on_pause_over,
     TimerKind.ROUND: on_round_due,
 }
-_OF_THE_EXECUTION = {TimerKind.SLA: on_deadline, TimerKind.START: lambda draft: start(draft)}
 _BEGINS = frozenset({TimerKind.RETRY, TimerKind.ROUND})  # what begins something new
 _STARTABLE = frozenset({State.CREATED, State.QUEUED, State.RESTARTED})
 
@@ -99,8 +98,8 @@ def _take(draft: Draft, event: Event) -> None:
 
 
 def _on_timer(draft: Draft, event: TimerFired) -> None:
-    if event.kind in _OF_THE_EXECUTION:
-        _OF_THE_EXECUTION[event.kind](draft)
+    if event.kind is TimerKind.SLA:
+        on_deadline(draft)
         return
     run = draft.run(event.task_run_id or "")
     if run is not None and not run.state.current.ended and not (draft.held and event.kind in _BEGINS):

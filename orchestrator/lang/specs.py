@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -241,11 +241,12 @@ class Specs:
         """The typed parts that are not tasks: a task's runner, a trigger's conditions."""
         if isinstance(raw.get("taskRunner"), dict):
             self.spec("task_runner", raw["taskRunner"], (*path, "taskRunner"))
-        self.conditions(raw.get("conditions"), (*path, "conditions"))
+        for name in ("conditions", "scheduleConditions"):
+            self.conditions(raw.get(name), (*path, name))
 
     def conditions(self, value: Json, path: Path) -> None:
-        """Conditions on executions or times, of a trigger or a listener."""
-        for at, condition in enumerate(value if isinstance(value, list) else []):
+        """Conditions on executions or dates, of a trigger or a listener."""
+        for at, condition in _each(value):
             if isinstance(condition, dict):
                 self.spec("condition", condition, (*path, at))
 
@@ -269,6 +270,11 @@ class Specs:
     def duplicates(self) -> None:
         """No two tasks of a flow share an id, wherever they stand."""
         duplicates(self.findings, "task", self.task_ids)
+
+
+def _each(value: Json) -> Iterable[tuple[str | int, Json]]:
+    """The items of a list or of a map, by their place."""
+    return enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, Mapping) else ()
 
 
 def duplicates(findings: Findings, kind: str, ids: Sequence[tuple[str, Path]]) -> None:

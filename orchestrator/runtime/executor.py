@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from orchestrator.engine.aftermath import is_over
 from orchestrator.engine.concurrency import FlowSlots, put
 from orchestrator.engine.events import (
     Decision,
@@ -24,12 +25,13 @@ from orchestrator.engine.events import (
     RunLost,
     Say,
     SetTimer,
-    Started,
+    StartAnew,
     StopRun,
     TimerFired,
     TimerKind,
 )
 from orchestrator.engine.reconcile import reconcile
+from orchestrator.engine.replaying import fresh
 from orchestrator.engine.step import step
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Fenced, OrchestratorError, StoreUnavailable, Unavailable
@@ -40,6 +42,7 @@ from orchestrator.model.flow import Flow
 from orchestrator.model.growth import Growth
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.state import State
+from orchestrator.runtime.beginning import BEGIN, Beginning
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.evaluating import Evaluating
@@ -47,6 +50,7 @@ from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.lookout import Lookout
 from orchestrator.runtime.meters import Meters
+from orchestrator.runtime.outliving import note_outliving, outliving
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
 from orchestrator.runtime.resuming import Resuming
@@ -117,7 +121,7 @@ class Executor:
             ring=lambda at, execution_id, run_id: self.timers.set(at, execution_id, (PLACE, run_id)),
         )
         self.placing.asked_for, self.placing.may_grow = self.scaling.asked_for, self.scaling.may_grow
-        self.scheduler = Scheduler(self, tokens)
+        self.scheduler, self.beginning = Scheduler(self, tokens), Beginning(self)
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 
@@ -126,7 +130,7 @@ class Executor:
     async def start(self, owner: str) -> None:
         """Take the store, load what is unfinished, learn who holds what, and go on."""
         self.store.take_ownership(owner, self.clock())
-        for execution in self.store.unfinished():
+        for execution in (*self.store.unfinished(), *outliving(self.store)):
             self._load(execution)
         self.lookout.begin()
         await self.lookout.look()
@@ -146,7 +150,8 @@ class Executor:
         saved = self.flows.saved(execution.namespace, execution.flow_id, execution.flow_revision)
         if saved is None:
             return None  # its flow was purged by hand: nothing can be decided about it
-        live = self.keep(Live(ExecutionView(saved.flow, execution, self.store.task_runs(execution.id), self.flows.resolve), execution.version))
+        view = ExecutionView(saved.flow, execution, self.store.task_runs(execution.id), self.flows.resolve)
+        live = self.keep(Live(view, execution.version, outlives=execution.current.ended))
         self.slots.note(execution)
         return live
 
@@ -196,7 +201,7 @@ class Executor:
             except Exception as err:  # a bug must fail the one who asked, never the loop
                 if not future.done():
                     future.set_exception(OrchestratorError(f"internal error: {type(err).__name__}: {err}"))
-        self._admit(turn)
+        self.beginning.admit(turn)
         for live, event in self.placing.admit(turn):
             self.step(turn, live, event)
         self.scheduler.admit(turn)
@@ -237,7 +242,7 @@ class Executor:
         for execution_id in turn.touched:
             live = self.live.get(execution_id)
             self.watchers.tell(execution_id)
-            if live is not None and live.view.execution.current.ended and not live.view.active():
+            if live is not None and is_over(live.view):
                 del self.live[execution_id]
         for act in turn.after:
             act()
@@ -255,23 +260,12 @@ class Executor:
         """Take up a new execution and let it start."""
         live = self.keep(Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1))
         turn.add(execution.id, Decision(execution=execution))
-        instead = self.slots.instead(flow)
-        if instead is not None:
-            self.put(turn, live, instead)
-        else:
-            self.step(turn, live, Started())
+        self.beginning.take_up(turn, live)
         return live
 
     def put(self, turn: Turn, live: Live, state: State) -> None:
         """Let an execution that has not begun wait for its turn, or end without having run. Raises IllegalTransition."""
         self.carry_out(turn, live, put(live.view, state, turn.now))
-
-    def _admit(self, turn: Turn) -> None:
-        """Let those begin that waited for others of their flow to end."""
-        for execution_id in self.slots.stirred():
-            live = self.live[execution_id]
-            if self.slots.room_for(live.view.flow):
-                self.step(turn, live, Started())
 
     def take_up(self, turn: Turn, view: ExecutionView, saved: int) -> Live:
         """Go on with an execution from rows that a person set back, or copied; `saved` is its version in the store."""
@@ -296,10 +290,13 @@ class Executor:
     def _take(self, turn: Turn, live: Live, decision: Decision, commands: deque[object]) -> None:
         if decision.empty:
             return
+        had_ended = live.view.execution.current.ended
         live.view.apply(decision)
         turn.add(live.view.execution.id, decision)
         self.slots.note(live.view.execution)
         if live.view.execution.current.ended:
+            note_outliving(turn, live)
+        if live.view.execution.current.ended and not had_ended:
             self.scheduler.over(turn, live.view.execution)
         for run in decision.runs:
             if run.state.current.ended:
@@ -328,6 +325,9 @@ class Executor:
                 return self.placing.stop(turn, live, command)
             case SetTimer(kind=kind, at=at, task_run_id=run_id):
                 self.timers.set(at, live.view.execution.id, (kind, run_id))
+            case StartAnew(at=at):
+                again = fresh(live.view.execution, self.new_id(), turn.now)
+                self.begin(turn, live.view.flow, again.model_copy(update={"schedule_date": at}))
             case Say(level=level, message=message, task_run_id=run_id):
                 say(turn, live, level, message, run_id)
         return None
@@ -341,6 +341,9 @@ class Executor:
         kind, run_id = what if isinstance(what, tuple) else (what, None)
         if kind == PLACE:
             self.post(lambda turn: self.placing.due(run_id))
+            return
+        if kind == BEGIN:
+            self.post(lambda turn: self.beginning.due(turn, execution_id))
             return
         self.post(lambda turn: self.on(turn, execution_id, TimerFired(TimerKind(kind), run_id)))
 
