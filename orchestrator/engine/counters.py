@@ -15,8 +15,8 @@ ListKey = tuple[str | None, str, int | None]  # leader, branch, iteration
 BranchKey = tuple[str | None, str]
 PlaceKey = tuple[str | None, str, int | None, str]  # a list and a task id
 
-RANK = {State.WARNING: 1, State.FAILED: 2, State.CANCELLED: 3, State.KILLED: 4}
-STATE_OF_RANK = (State.SUCCESS, State.WARNING, State.FAILED, State.CANCELLED, State.KILLED)
+RANK = {State.WARNING: 1, State.FAILED: 2, State.CANCELLED: 3, State.KILLED: 4, State.RETRIED: 5}
+STATE_OF_RANK = (State.SUCCESS, State.WARNING, State.FAILED, State.CANCELLED, State.KILLED, State.RETRIED)
 FAILED = RANK[State.FAILED]
 
 
@@ -50,6 +50,7 @@ class Counters:
         self._branches: dict[BranchKey, BranchTally] = {}
         self._active: dict[str | None, int] = {}
         self._places: dict[PlaceKey, str] = {}
+        self._paused = self._retried = 0
 
     def list(self, key: ListKey) -> ListTally:
         found = self._lists.get(key)
@@ -73,12 +74,39 @@ class Counters:
     def at(self, key: PlaceKey) -> str | None:
         """The id of the run of a task in a list."""
         found = self._places.get(key)
-        return self._under.at(key) if found is None and self._under is not None else found
+        if found is None:
+            return self._under.at(key) if self._under is not None else None
+        return found or None
+
+    @property
+    def paused(self) -> int:
+        """How many runs wait to be resumed."""
+        return self._paused + (self._under.paused if self._under is not None else 0)
+
+    @property
+    def retried(self) -> int:
+        """How many runs were given up in favour of another execution."""
+        return self._retried + (self._under.retried if self._under is not None else 0)
+
+    def forget(self, run: TaskRun) -> None:
+        """Count a row no more that has ended, along with all others of its list; those that it led are to be forgotten too."""
+        at, branch, place = (run.parent_id, run.branch, run.iteration), (run.parent_id, run.branch), (run.parent_id, run.branch, run.iteration, run.task_id)
+        if self._under is not None:
+            self._lists[at], self._branches[branch], self._places[place] = _NO_LIST, _NO_BRANCH, ""
+            return
+        self._lists.pop(at, None)
+        self._branches.pop(branch, None)
+        self._places.pop(place, None)
+        self._active.pop(run.id, None)
 
     def take(self, old: TaskRun | None, new: TaskRun) -> None:
         """Count a row that is new or has changed."""
-        was_active = old is not None and not old.state.current.ended
-        is_active = not new.state.current.ended
+        state, before = new.state.current, old.state.current if old is not None else None
+        was_active = before is not None and not before.ended
+        is_active = not state.ended
+        if before is not state:
+            self._paused += (state is State.PAUSED) - (before is State.PAUSED)
+            self._retried += (state is State.RETRIED) - (before is State.RETRIED)
         if old is not None and was_active == is_active:
             return
         self._count_list(new, created=old is None, change=is_active - was_active)

@@ -34,6 +34,11 @@ class Advance:
     iteration: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GiveWay:
+    """Another execution is made in place of this one: what waits for something is to be given up."""
+
+
 class Draft:
     """Rows are read through it and put into it; the view itself stays as it is."""
 
@@ -42,15 +47,17 @@ class Draft:
         self.view, self.now, self.new_id, self.resolve = view, now, new_id, resolve
         self.execution: Execution = view.execution
         self.counters = Counters(view.counters)
-        self.made = view.execution.task_run_count  # runs, those of this draft included
-        self.todo: deque[Begin | Advance] = deque()
+        self.seq = view.seq  # of the next run
+        self.todo: deque[Begin | Advance | GiveWay] = deque()
         self.commands: list[Command] = []
         self._runs: dict[str, TaskRun] = {}
+        self._made = 0
+        self._gone: dict[str, None] = {}
 
     # --- reading
 
     def run(self, run_id: str) -> TaskRun | None:
-        return self._runs.get(run_id) or self.view.run(run_id)
+        return None if run_id in self._gone else self._runs.get(run_id) or self.view.run(run_id)
 
     def known(self, run_id: str) -> TaskRun:
         """A run that must be there. Raises LookupError."""
@@ -80,11 +87,17 @@ class Draft:
     def killing(self) -> bool:
         return self.execution.state.current is State.KILLING
 
+    @property
+    def held(self) -> bool:
+        """Whether a person has paused the execution: nothing new begins. Where a run waits to be resumed, the others go on."""
+        return self.execution.state.current is State.PAUSED and not self.counters.paused
+
     # --- changing
 
     def put(self, run: TaskRun) -> None:
         """Change or add a run; when it has ended its leader is looked at."""
         old = self.run(run.id)
+        self._made += old is None
         self._runs[run.id] = run
         self.counters.take(old, run)
         if run.state.current.ended and (old is None or not old.state.current.ended):
@@ -96,6 +109,14 @@ class Draft:
         self.put(changed)
         return changed
 
+    def drop(self, run: TaskRun) -> None:
+        """Forget a saved run that has ended, and all that it led."""
+        for below in self.view.below(run.id):
+            self.drop(below)
+        self._runs.pop(run.id, None)
+        self._gone[run.id] = None
+        self.counters.forget(run)
+
     def amend(self, **fields: Any) -> None:
         """Change fields of the execution."""
         self.execution = self.execution.model_copy(update=fields)
@@ -104,9 +125,10 @@ class Draft:
         self.commands.append(Say(level, message, run_id))
 
     def decision(self) -> Decision:
-        """All of it. The version goes up when any row has changed."""
-        if not self._runs and self.execution is self.view.execution:
+        """All of it. The version goes up when any row has changed or gone."""
+        if not self._runs and not self._gone and self.execution is self.view.execution:
             return Decision(commands=tuple(self.commands))
-        counted = {"version": self.view.execution.version + 1, "task_run_count": self.made}
+        before = self.view.execution
+        counted = {"version": before.version + 1, "task_run_count": before.task_run_count + self._made - len(self._gone)}
         execution = self.execution.model_copy(update=counted)
-        return Decision(execution, tuple(self._runs.values()), tuple(self.commands))
+        return Decision(execution, tuple(self._runs.values()), tuple(self.commands), tuple(self._gone))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from random import Random
 from typing import Any
 
-from orchestrator.engine.draft import Draft
-from orchestrator.engine.events import Evaluate
+from orchestrator.engine.aftermath import afterwards
+from orchestrator.engine.draft import Advance, Draft
+from orchestrator.engine.events import Evaluate, StartAnew
+from orchestrator.engine.retry import next_attempt
 from orchestrator.model.execution import Attempt, Cause, Phase, PhaseName, TaskRun
-from orchestrator.model.flow import TaskSpec
+from orchestrator.model.flow import Retry, RetryBehavior, TaskSpec
 from orchestrator.model.log import Level
 from orchestrator.model.state import Lifecycle, State
 from orchestrator.model.values import Json
@@ -43,6 +46,20 @@ def fail_before(draft: Draft, run: TaskRun, message: str, *, attempted: bool, ou
     end_run(draft, run, State.FAILED, cause=Cause.EXPRESSION, error=message, attempts=ended, outputs=dict(outputs or {}))
 
 
+def try_anew(draft: Draft, retry: Retry | None, ended: datetime) -> bool:
+    """Have another execution made in place of this one, where `retry` says so and is not spent. Once per execution."""
+    if retry is None or retry.behavior is not RetryBehavior.CREATE_NEW_EXECUTION or draft.counters.retried:
+        return False
+    about = draft.execution.metadata
+    chance = Random(f"{draft.execution.id}:{about.attempt_number}").random()  # noqa: S311 - the same for the same row, no secret
+    first = about.original_created_date or draft.execution.state.start
+    due = next_attempt(retry, ended=ended, attempts=about.attempt_number, first_started=first, chance=chance)
+    if due is None:
+        return False
+    draft.commands.append(StartAnew(due))
+    return True
+
+
 def begun(at: datetime, worker: str | None = None) -> Attempt:
     """An attempt that runs since `at`."""
     return Attempt.model_construct(state=Lifecycle.begin(at).to(State.RUNNING, at), worker_id=worker, log_file=None)
@@ -61,15 +78,27 @@ def with_phase(run: TaskRun, name: PhaseName, at: datetime) -> tuple[Phase, ...]
 
 
 def end_execution(draft: Draft, state: State) -> None:
-    """End the execution, once its outputs are known where it has any and did not fail."""
+    """End the execution, once its outputs are known where it has any and did not fail. One that failed may be tried anew."""
     outputs = draft.view.flow.outputs
+    if state is State.FAILED and try_anew(draft, draft.view.flow.retry, draft.now):
+        _give_up(draft)
+        state = State.RETRIED
     if outputs and state in (State.SUCCESS, State.WARNING):
         draft.commands.append(Evaluate(None, OUTPUTS, {output.id: output.value for output in outputs}))
     else:
         close_execution(draft, state)
 
 
+def _give_up(draft: Draft) -> None:
+    """Mark what failed in an execution that another one is made of."""
+    for run in draft.view.runs:
+        known = draft.run(run.id)
+        if known is not None and known.state.current is State.FAILED:
+            draft.change(known, state=known.state.to(State.RETRIED, draft.now))
+
+
 def close_execution(draft: Draft, state: State, outputs: Json = None) -> None:
     """End the execution now."""
     fields = {} if outputs is None else {"outputs": dict(outputs)}
-    draft.amend(state=draft.execution.state.to(state, draft.now), **fields)
+    draft.amend(state=draft.execution.state.to(state, draft.now), **fields, **afterwards(draft.view.flow))
+    draft.todo.append(Advance(None))

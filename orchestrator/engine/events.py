@@ -82,6 +82,23 @@ class KillAsked:
 
 
 @dataclass(frozen=True)
+class PauseAsked:
+    """A person wants nothing new to begin; what runs may end."""
+
+
+@dataclass(frozen=True)
+class ResumeAsked:
+    """It may go on: the run that waits (None: an execution that a person has paused), with the values asked for on resume.
+
+    `state` is what the run ends in at best.
+    """
+
+    task_run_id: str | None = None
+    values: Mapping[str, Json] = field(default_factory=dict)
+    state: State = State.SUCCESS
+
+
+@dataclass(frozen=True)
 class RunStopped:
     """The place that held a run says that nothing of it is left (or that it never had it)."""
 
@@ -93,9 +110,12 @@ class TimerKind(StrEnum):
     RETRY = "retry"
     TIMEOUT = "timeout"
     QUEUE_TIMEOUT = "queue_timeout"
+    PAUSE = "pause"  # a run has waited long enough to be resumed
+    ROUND = "round"  # the next round of a run that repeats its tasks
+    SLA = "sla"  # of the execution: it has taken as long as it may
 
 
-Event: TypeAlias = Started | Evaluated | RunReceived | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | RunStopped
+Event: TypeAlias = Started | Evaluated | RunReceived | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | PauseAsked | ResumeAsked | RunStopped
 
 # --- commands -------------------------------------------------------------------------------------------------------
 
@@ -105,7 +125,8 @@ class Evaluate:
     """Render `templates` in the context of a task run (None: of the execution) and answer with Evaluated.
 
     `question` says what for: `before` (runIf, templated timeout and worker group of any task), `plan` (a flowable's
-    own), `outputs` (the flow's). Not saved: asked again after a restart when the state still waits for it.
+    own), `until` (whether a run that repeats is through), `outputs` (the flow's), `sla` (its assertions), `listeners`
+    (which of them are meant). Not saved: asked again after a restart when the state still waits for it.
     """
 
     task_run_id: str | None
@@ -139,6 +160,13 @@ class SetTimer:
 
 
 @dataclass(frozen=True)
+class StartAnew:
+    """Make another execution of what this one was made of, that begins at `at`. Saved in the same turn."""
+
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Say:
     """A log line of the engine's own, about a task run or the execution."""
 
@@ -147,16 +175,17 @@ class Say:
     task_run_id: str | None = None
 
 
-Command: TypeAlias = Evaluate | Run | StopRun | SetTimer | Say
+Command: TypeAlias = Evaluate | Run | StopRun | SetTimer | StartAnew | Say
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What one event changes: the rows to save (whole), and what to do once they are saved."""
+    """What one event changes: the rows to save (whole), the ids of those that are no more, and what to do once that is saved."""
 
     execution: Execution | None = None
     runs: tuple[TaskRun, ...] = ()
     commands: tuple[Command, ...] = ()
+    gone: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -9,6 +9,7 @@ from orchestrator.engine.draft import Advance, Draft
 from orchestrator.engine.endings import end_run, fail_before
 from orchestrator.engine.events import Evaluate, Evaluated
 from orchestrator.engine.leads import plan_lead
+from orchestrator.engine.pausing import wait_here
 from orchestrator.engine.runs import dispatch, dispatched, unbegun
 from orchestrator.engine.wishes import asked_of, holds_template, templates_of
 from orchestrator.errors import TaskFailed
@@ -25,9 +26,10 @@ PLACEMENT, RESOURCES = "placement", "resources"  # questions about a run's place
 
 
 def begin(draft: Draft, run_id: str) -> None:
-    """Ask what a new run's templates say, or go on at once when it has none."""
+    """Ask what a new run's templates say, or go on at once when it has none. A flowable that was begun is asked for its plan."""
     run = draft.known(run_id)
     if not unbegun(run):
+        _plan_again(draft, run)
         return
     spec = draft.spec(run)
     try:
@@ -40,6 +42,13 @@ def begin(draft: Draft, run_id: str) -> None:
         draft.commands.append(Evaluate(run.id, BEFORE, templates))
     else:
         _go_on(draft, run, spec, flowable, {})
+
+
+def _plan_again(draft: Draft, run: TaskRun) -> None:
+    if run.state.current is State.RUNNING and run.answers is None and not dispatched(run):
+        flowable = draft.resolve(draft.spec(run))
+        if flowable is not None:
+            ask_plan(draft, run, flowable)
 
 
 def _templates_before(draft: Draft, run: TaskRun, spec: TaskSpec, flowable: Flowable | None) -> Mapping[str, Json]:
@@ -106,7 +115,7 @@ def on_plan(draft: Draft, event: Evaluated) -> None:
 def _plan(draft: Draft, run: TaskRun, flowable: Flowable, answers: dict[str, Any]) -> None:
     try:
         plan = flowable.plan(answers)
-        lead = plan_lead(run.id, flowable, plan)
+        lead = plan_lead(run.id, flowable, plan, answers)
     except TaskFailed as err:
         fail_before(draft, run, _reason(err), attempted=False, outputs=err.outputs)
         return
@@ -115,7 +124,10 @@ def _plan(draft: Draft, run: TaskRun, flowable: Flowable, answers: dict[str, Any
         return
     led = draft.change(run, answers=answers, outputs=dict(plan.outputs))
     draft.view.remember(led, lead)
-    draft.todo.append(Advance(run.id))
+    if plan.wait is not None:
+        wait_here(draft, led, plan.wait)
+    else:
+        draft.todo.append(Advance(run.id))
 
 
 def _reason(err: Exception) -> str:

@@ -11,16 +11,34 @@ from orchestrator.model.state import State
 
 
 def on_kill(draft: Draft) -> None:
-    """Kill the whole execution; killing twice, or after the end, changes nothing."""
-    if draft.killing or draft.execution.state.current.ended:
-        return
-    draft.amend(state=draft.execution.state.to(State.KILLING, draft.now))
+    """Kill the whole execution, or what runs after its end; killing twice changes nothing."""
+    if not draft.killing:
+        stop_all(draft)
+        draft.todo.append(Advance(None))
+
+
+def stop_all(draft: Draft) -> None:
+    """Let nothing new begin, and have all that runs stopped. Of an execution that has ended only what runs after it."""
+    if not draft.execution.state.current.ended:
+        draft.amend(state=draft.execution.state.to(State.KILLING, draft.now))
     for run in reversed(draft.view.active()):  # children before their leaders
         _kill(draft, run)
-    draft.todo.append(Advance(None))
+
+
+def give_way(draft: Draft) -> None:
+    """Another execution is made in place of this one: what runs may end, what waits for something is given up."""
+    if draft.execution.state.current is State.PAUSED:
+        for state in (State.RESTARTED, State.RUNNING):
+            draft.amend(state=draft.execution.state.to(state, draft.now))
+    for run in reversed(draft.view.active()):
+        known = draft.known(run.id)
+        if not known.state.current.ended and not dispatched(known) and not draft.counters.active(known.id):
+            _kill(draft, known)
 
 
 def _kill(draft: Draft, run: TaskRun) -> None:
+    if run.state.current is State.KILLING:
+        return
     if dispatched(run):
         draft.change(run, state=run.state.to(State.KILLING, draft.now), due=None)
         draft.commands.append(StopRun(run.id, run.lease, Cause.KILLED))

@@ -54,6 +54,20 @@ class Paths:
             node = node.setdefault(value, {})
         node[path.values[-1]] = run.id
 
+    def forget(self, run: TaskRun) -> None:
+        """Take a run out of its task's tree, unless another has its place."""
+        values = self.of(run).values
+        del self._paths[run.id]
+        if not values:
+            if self._trees.get(run.task_id, ((), None))[1] == run.id:
+                del self._trees[run.task_id]
+            return
+        node = self._trees[run.task_id][1]
+        for value in values[:-1]:
+            node = node.get(value, {})
+        if node.get(values[-1]) == run.id:
+            del node[values[-1]]
+
     def tasks(self) -> Mapping[str, object]:
         """The ids of all tasks that have a run."""
         return self._trees

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.engine.leads import ERRORS, FINALLY, MAIN
+from orchestrator.engine.leads import ERRORS, FINALLY, is_after
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Conflict, Refused
 from orchestrator.model.execution import Execution, TaskRun
 from orchestrator.model.state import State
 
 NO_TASK = "No task found to restart execution from!"
+NOTHING_YET: dict[str, object] = {"after": (), "unheard": False, "broken_sla": None}  # of an execution that begins, or goes on
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ class Rows:
                 self.runs[run_id] = run.model_copy(update={"state": run.state.by_hand(State.RUNNING, self.now), "cause": None, "error": None})
 
     def _drop_endings(self, leader: str | None, lineage: Sequence[str]) -> None:
-        reached = min(_STAGE.get(run.branch, 0) for run in self.below(leader) if run.id in lineage)
+        reached = min(_stage(run.branch) for run in self.below(leader) if run.id in lineage)
         for run in self.below(leader):
-            if _STAGE.get(run.branch, 0) > reached:
+            if _stage(run.branch) > reached:
                 self.drop(run.id)
 
     def begin_again(self, run_id: str) -> None:
@@ -105,6 +106,7 @@ class Rows:
             update={
                 "state": before.state.to(State.RESTARTED, self.now),
                 "outputs": {},
+                **NOTHING_YET,
                 "metadata": before.metadata.model_copy(update={"attempt_number": before.metadata.attempt_number + 1}),
                 "task_run_count": len(runs),
             }
@@ -112,7 +114,14 @@ class Rows:
         return Reopened(execution, runs, tuple(self._gone))
 
 
-_STAGE = {MAIN: 0, ERRORS: 1, FINALLY: 2}  # a branch of another name is one that a plan chose: the main one
+_STAGE = {ERRORS: 1, FINALLY: 2}
+
+
+def _stage(branch: str) -> int:
+    """When a branch runs among those of its leader; one that a plan chose is the main one."""
+    return 3 if is_after(branch) else _STAGE.get(branch, 0)
+
+
 _UNTOUCHED: dict[str, object] = {
     "answers": None,
     "outputs": {},

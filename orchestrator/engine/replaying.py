@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from orchestrator.engine.leads import Roster
-from orchestrator.engine.reopening import Reopened, Rows
+from orchestrator.engine.reopening import NOTHING_YET, Reopened, Rows
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Refused
 from orchestrator.model.execution import Execution, TaskRun
@@ -74,7 +74,7 @@ def _dependent(roster: Roster, task_id: str) -> set[str]:
 
 def fresh(old: Execution, new_id: str, now: datetime) -> Execution:
     """A new execution with what started the old one, at its beginning."""
-    begun = {"state": Lifecycle.begin(now), "outputs": {}, "variables": {}, "task_run_count": 0}
+    begun = {"state": Lifecycle.begin(now), "outputs": {}, "variables": {}, "task_run_count": 0, **NOTHING_YET}
     return _child(old, new_id).model_copy(update=begun | {"metadata": _next_attempt(old)})
 
 

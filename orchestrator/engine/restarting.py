@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from orchestrator.engine.leads import is_after
 from orchestrator.engine.reopening import NO_TASK, Reopened, Rows
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Refused
@@ -18,7 +19,7 @@ def restarted(view: ExecutionView, now: datetime) -> Reopened:
     Raises Conflict for an execution that goes on, Refused for one in which nothing failed.
     """
     rows = Rows(view, now)
-    failed = [run.id for run in rows.runs.values() if run.state.current.failed and not any(child.state.current.failed for child in rows.below(run.id))]
+    failed = [run.id for run in rows.runs.values() if _failed_of_itself(rows, run)]
     if not failed:
         raise Refused(NO_TASK)
     rows.open_leaders(failed)
@@ -26,6 +27,12 @@ def restarted(view: ExecutionView, now: datetime) -> Reopened:
         if run_id in rows.runs:  # not one that a leader runs because of another's failure
             rows.begin_again(run_id)
     return rows.reopened()
+
+
+def _failed_of_itself(rows: Rows, run: TaskRun) -> bool:
+    """What ran after the end of the execution is no part of what failed in it."""
+    after = run.parent_id is None and is_after(run.branch)
+    return not after and run.state.current.failed and not any(child.state.current.failed for child in rows.below(run.id))
 
 
 def marked(view: ExecutionView, run_id: str, state: State, now: datetime) -> Reopened:

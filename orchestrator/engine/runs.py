@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from random import Random
 
-from orchestrator.engine.draft import Draft
-from orchestrator.engine.endings import begun, closed, end_run, fail_before, with_phase
+from orchestrator.engine.draft import Draft, GiveWay
+from orchestrator.engine.endings import begun, closed, end_run, fail_before, try_anew, with_phase
 from orchestrator.engine.events import Run, RunEnded, RunLost, RunReceived, RunRefused, RunStopped, SetTimer, StopRun, TimerKind
 from orchestrator.engine.retry import next_attempt
 from orchestrator.model.dispatch import Outcome
@@ -134,8 +134,14 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
         "cause": cause,
         "error": error,
     }
-    if state is State.FAILED and not killing and cause is not Cause.QUEUE_TIMEOUT and _try_again(draft, run, spec, fields, at):
-        return
+    if state is State.FAILED and not killing and cause is not Cause.QUEUE_TIMEOUT:
+        if _try_again(draft, run, spec, fields, at):
+            return
+        if not draft.execution.state.current.ended and try_anew(draft, _retry_of_task(draft, run, spec), at):
+            fields["attempts"] = closed(run.attempts, State.RETRIED, at)
+            end_run(draft, run, State.RETRIED, at=at, **fields)
+            draft.todo.append(GiveWay())
+            return
     if state is State.SUCCESS and len(run.attempts) > 1 and (retry := _retry(draft, run, spec)) is not None and retry.warning_on_retry:
         state = State.WARNING
     end_run(draft, run, state, at=at, **fields)
@@ -156,7 +162,11 @@ def _take_along(draft: Draft, outcome: Outcome) -> None:
 
 def _retry(draft: Draft, run: TaskRun, spec: TaskSpec) -> Retry | None:
     """The task's own retry, or the nearest flowable's around it, or the flow's."""
-    levels = (spec.retry, *(parent.retry for parent in draft.ancestors(run)), draft.view.flow.retry)
+    return _retry_of_task(draft, run, spec) or draft.view.flow.retry
+
+
+def _retry_of_task(draft: Draft, run: TaskRun, spec: TaskSpec) -> Retry | None:
+    levels = (spec.retry, *(parent.retry for parent in draft.ancestors(run)))
     return next((retry for retry in levels if retry is not None), None)
 
 

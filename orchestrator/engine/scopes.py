@@ -2,42 +2,91 @@
 
 from __future__ import annotations
 
+from orchestrator.engine.aftermath import ask_listeners, rosters
 from orchestrator.engine.counters import FAILED, RANK, STATE_OF_RANK, BranchKey
 from orchestrator.engine.draft import Advance, Begin, Draft
-from orchestrator.engine.endings import end_execution, end_run
+from orchestrator.engine.endings import close_execution, end_execution, end_run
 from orchestrator.engine.leads import Lead, Roster
+from orchestrator.engine.repeating import ask_until
+from orchestrator.engine.sla import ask_assertions, end_by_sla
 from orchestrator.model.flow import TaskSpec
 from orchestrator.model.state import Lifecycle, State
 from orchestrator.sdk.task import Order
 
 
-def advance(draft: Draft, touched: Advance) -> None:
-    """Start what may start under a leader now, or end it when nothing is left."""
-    if _over(draft, touched.leader):
+def advance(draft: Draft, touched: Advance, *, kept: bool = False) -> None:
+    """Start what may start under a leader now, or end it when nothing is left. `kept`: the flow's assertions were looked at."""
+    if touched.leader is None and draft.execution.state.current.ended:
+        _advance_after(draft, touched)
+    elif touched.leader is not None and draft.known(touched.leader).state.current.ended:
         return
-    if draft.killing:
-        if not draft.counters.active(touched.leader):
-            _end(draft, touched.leader, State.KILLED)
-        return
+    elif _winds_up(draft, touched.leader):
+        _wind_up(draft, touched.leader)
+    elif touched.leader is not None and draft.known(touched.leader).state.current is State.PAUSED:
+        _fill_others(draft, touched)
+    elif not draft.held and not (touched.leader is None and not kept and ask_assertions(draft)):
+        _go_on(draft, touched)
+
+
+def _go_on(draft: Draft, touched: Advance) -> None:
+    """Fill one list after the other of a leader that may run; end it once the last is through."""
     lead = draft.lead(touched.leader)
     for roster in (lead.main, lead.errors, lead.finally_):
-        if roster is lead.errors and not _failed(draft, lead):
+        if (roster is lead.errors and not _failed(draft, lead)) or (roster is lead.main and lead.ends.failed):
             continue
         _fill(draft, lead, roster, touched.iteration if touched.branch == roster.branch else None)
         if draft.counters.branch((lead.owner, roster.branch)).active:
             return
-    _end(draft, lead.owner, end_state(draft, lead))
+        if roster is lead.main and lead.repeat is not None and not _failed(draft, lead):
+            ask_until(draft, lead, lead.repeat)
+            return
+    if not draft.counters.active(lead.owner):  # what runs beside it, too
+        _end(draft, lead.owner, end_state(draft, lead))
 
 
-def _over(draft: Draft, leader: str | None) -> bool:
-    if leader is None:
-        return draft.execution.state.current.ended
-    return draft.known(leader).state.current.ended
+def _winds_up(draft: Draft, leader: str | None) -> bool:
+    """Whether nothing new begins under it: all is stopped, or another execution is made in place of this one."""
+    if leader is not None and draft.execution.state.current.ended:
+        return draft.known(leader).state.current is State.KILLING
+    return draft.killing or draft.counters.retried > 0
+
+
+def _wind_up(draft: Draft, leader: str | None) -> None:
+    """End a leader under which nothing new begins, once nothing is left."""
+    if draft.counters.active(leader):
+        return
+    if not draft.killing:
+        _end(draft, leader, State.RETRIED)
+    elif leader is None:
+        close_execution(draft, end_by_sla(draft.view.flow, draft.execution) or State.KILLED)
+    else:
+        _end(draft, leader, State.KILLED)
+
+
+def _fill_others(draft: Draft, touched: Advance) -> None:
+    """Start what runs beside a leader that waits to be resumed; how it ends changes nothing."""
+    lead = draft.lead(touched.leader)
+    for roster in lead.others:
+        _fill(draft, lead, roster, None)
+
+
+def _advance_after(draft: Draft, touched: Advance) -> None:
+    """Start what runs once the execution has ended, one list after the other; the failure of one keeps none from running."""
+    if ask_listeners(draft):
+        return
+    lists = rosters(draft)
+    if any(draft.counters.branch((None, roster.branch)).worst == RANK[State.KILLED] for roster in lists):
+        return
+    for roster in lists:
+        _fill(draft, draft.view.root, roster, None)
+        if draft.counters.branch((None, roster.branch)).active:
+            return
 
 
 def _failed(draft: Draft, lead: Lead) -> bool:
     """Whether `errors` has cause to run: a failure, and not a cancellation or a kill."""
-    return draft.counters.branch((lead.owner, lead.main.branch)).worst == FAILED
+    worst = draft.counters.branch((lead.owner, lead.main.branch)).worst
+    return worst == FAILED or (lead.ends is State.FAILED and worst < FAILED)
 
 
 def _fill(draft: Draft, lead: Lead, roster: Roster, iteration: int | None) -> None:
@@ -98,7 +147,7 @@ def _create(draft: Draft, lead: Lead, roster: Roster, spec: TaskSpec, iteration:
     made = {
         "id": draft.new_id(),
         "task_id": spec.id,
-        "seq": draft.made,
+        "seq": draft.seq,
         "parent_id": lead.owner,
         "branch": roster.branch,
         "value": roster.values[iteration] if roster.values is not None and iteration is not None else None,
@@ -106,7 +155,7 @@ def _create(draft: Draft, lead: Lead, roster: Roster, spec: TaskSpec, iteration:
         "state": Lifecycle.begin(draft.now),
     }
     run = draft.view.blank.model_copy(update=made)
-    draft.made += 1
+    draft.seq += 1
     draft.put(run)
     draft.todo.append(Begin(run.id))
 
@@ -114,6 +163,7 @@ def _create(draft: Draft, lead: Lead, roster: Roster, spec: TaskSpec, iteration:
 def end_state(draft: Draft, lead: Lead) -> State:
     """What the ends of all its children make of a leader."""
     worst = max(draft.counters.branch((lead.owner, roster.branch)).worst for roster in (lead.main, lead.errors, lead.finally_))
+    worst = max(worst, RANK.get(lead.ends, 0))
     return lead.on_failure if worst == RANK[State.FAILED] else STATE_OF_RANK[worst]
 
 

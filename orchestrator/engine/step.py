@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from orchestrator.engine.draft import Advance, Begin, Draft
+from orchestrator.engine.aftermath import LISTENING, on_listeners
+from orchestrator.engine.draft import Advance, Begin, Draft, GiveWay
 from orchestrator.engine.endings import OUTPUTS, close_execution
 from orchestrator.engine.events import (
     Decision,
     Evaluated,
     Event,
     KillAsked,
+    PauseAsked,
+    ResumeAsked,
     RunEnded,
     RunLost,
     RunReceived,
@@ -22,14 +25,24 @@ from orchestrator.engine.events import (
     TimerKind,
 )
 from orchestrator.engine.flowables import BEFORE, PLAN, begin, on_before, on_plan
-from orchestrator.engine.killing import on_kill
+from orchestrator.engine.killing import give_way, on_kill
+from orchestrator.engine.pausing import on_pause, on_pause_over, on_resume
+from orchestrator.engine.repeating import UNTIL, on_round_due, on_until
 from orchestrator.engine.runs import on_ended, on_lost, on_queue_timeout, on_received, on_refused, on_retry_due, on_stopped, on_timeout
 from orchestrator.engine.scopes import advance, end_state
+from orchestrator.engine.sla import SLA, on_assertions, on_deadline, set_deadlines
 from orchestrator.engine.view import ExecutionView, Resolve
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 
-_TIMERS = {TimerKind.RETRY: on_retry_due, TimerKind.TIMEOUT: on_timeout, TimerKind.QUEUE_TIMEOUT: on_queue_timeout}
+_TIMERS = {
+    TimerKind.RETRY: on_retry_due,
+    TimerKind.TIMEOUT: on_timeout,
+    TimerKind.QUEUE_TIMEOUT: on_queue_timeout,
+    TimerKind.PAUSE: on_pause_over,
+    TimerKind.ROUND: on_round_due,
+}
+_BEGINS = frozenset({TimerKind.RETRY, TimerKind.ROUND})  # what begins something new
 _STARTABLE = frozenset({State.CREATED, State.QUEUED, State.RESTARTED})
 
 
@@ -50,7 +63,10 @@ def settle(draft: Draft) -> None:
     while draft.todo:
         match draft.todo.popleft():
             case Begin(run_id=run_id):
-                begin(draft, run_id)
+                if not draft.held:  # it is begun when the execution is resumed
+                    begin(draft, run_id)
+            case GiveWay():
+                give_way(draft)
             case Advance() as touched:
                 advance(draft, touched)
 
@@ -73,10 +89,21 @@ def _take(draft: Draft, event: Event) -> None:
             on_stopped(draft, event)
         case KillAsked():
             on_kill(draft)
-        case TimerFired(kind=kind, task_run_id=run_id):
-            run = draft.run(run_id or "")
-            if run is not None and not run.state.current.ended:
-                _TIMERS[kind](draft, run)
+        case PauseAsked():
+            on_pause(draft)
+        case ResumeAsked():
+            on_resume(draft, event)
+        case TimerFired():
+            _on_timer(draft, event)
+
+
+def _on_timer(draft: Draft, event: TimerFired) -> None:
+    if event.kind is TimerKind.SLA:
+        on_deadline(draft)
+        return
+    run = draft.run(event.task_run_id or "")
+    if run is not None and not run.state.current.ended and not (draft.held and event.kind in _BEGINS):
+        _TIMERS[event.kind](draft, run)
 
 
 def start(draft: Draft) -> None:
@@ -84,10 +111,21 @@ def start(draft: Draft) -> None:
     if draft.execution.state.current in _STARTABLE:
         draft.amend(state=draft.execution.state.to(State.RUNNING, draft.now))
         draft.todo.append(Advance(None))
+        set_deadlines(draft)
 
 
 def _on_evaluated(draft: Draft, event: Evaluated) -> None:
-    if event.question == BEFORE:
+    if draft.held:  # asked again when the execution is resumed
+        return
+    if event.question == SLA:
+        if on_assertions(draft, event):
+            advance(draft, Advance(None), kept=True)
+    elif event.question == LISTENING:
+        if on_listeners(draft, event):
+            draft.todo.append(Advance(None))
+    elif event.question == UNTIL:
+        on_until(draft, event)
+    elif event.question == BEFORE:
         on_before(draft, event)
     elif event.question == PLAN:
         on_plan(draft, event)

@@ -22,6 +22,7 @@ class Placed:
 def tasks_of(flow: Flow, resolve: Callable[[TaskSpec], Flowable | None]) -> Mapping[str, Placed]:
     """Every task of a flow by its id, in source order. `resolve` gives the flowable behind a task, None for others."""
     lists = {"tasks": flow.tasks, "errors": flow.errors, "finally": flow.finally_, "afterExecution": flow.after_execution}
+    lists |= {f"listeners.{at}": listener.tasks for at, listener in enumerate(flow.listeners)}
     return {placed.spec.id: placed for placed in _walk(lists, (), resolve)}
 
 
@@ -37,7 +38,7 @@ def _walk(lists: Mapping[str, Sequence[TaskSpec]], parents: tuple[TaskSpec, ...]
 
 def type_of(flow: Flow, task_id: str) -> str | None:
     """The type of a task at any depth, read from the source alone; None when there is no such task."""
-    for specs in (flow.tasks, flow.errors, flow.finally_, flow.after_execution):
+    for specs in (flow.tasks, flow.errors, flow.finally_, flow.after_execution, *(listener.tasks for listener in flow.listeners)):
         for spec in specs:
             if spec.id == task_id:
                 return spec.type

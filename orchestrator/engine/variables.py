@@ -115,7 +115,7 @@ def _taskrun(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | N
 
 def _execution(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | None) -> Json:
     execution = view.execution
-    found: dict[str, Json] = {"id": execution.id, "startDate": milliseconds(execution.state.start)}
+    found: dict[str, Json] = {"id": execution.id, "startDate": milliseconds(execution.state.start), "state": execution.current.value}
     return found if execution.original_id is None else found | {"originalId": execution.original_id}
 
 

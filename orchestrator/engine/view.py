@@ -38,6 +38,8 @@ class ExecutionView:
         self.paths = Paths(self.run)
         self._runs: dict[str, TaskRun] = {}
         self._active: dict[str, None] = {}
+        self._below: dict[str | None, dict[str, None]] = {}
+        self.seq = 0  # of the next run: those that are gone have left gaps
         self._texts: dict[str, str] = {}
         self._leads: dict[str | None, tuple[Json, Lead]] = {}
         self.idle: dict[BranchKey, deque[int]] = {}  # iterations of loops to be gone on with; found again when the rows are taken up
@@ -66,12 +68,26 @@ class ExecutionView:
         """The task runs that have not ended, oldest first."""
         return tuple(self._runs[run_id] for run_id in self._active)
 
+    def below(self, leader: str) -> Sequence[TaskRun]:
+        """The task runs that one leads, oldest first."""
+        return tuple(self._runs[run_id] for run_id in self._below.get(leader, ()))
+
     def apply(self, decision: Decision) -> None:
         """Take over the rows of a saved decision."""
         if decision.execution is not None:
             self.execution = decision.execution
+        for run_id in decision.gone:
+            self._forget(run_id)
         for run in decision.runs:
             self._take(run)
+
+    def _forget(self, run_id: str) -> None:
+        run = self._runs.pop(run_id)
+        self.counters.forget(run)
+        self.paths.forget(run)
+        for index in (self._texts, self._active, self._leads, self._below):
+            index.pop(run_id, None)
+        self._below.get(run.parent_id, {}).pop(run_id, None)
 
     def _take(self, run: TaskRun) -> None:
         old = self._runs.get(run.id)
@@ -80,6 +96,8 @@ class ExecutionView:
         self._texts.pop(run.id, None)
         if old is None:
             self.paths.add(run)
+            self._below.setdefault(run.parent_id, {})[run.id] = None
+            self.seq = max(self.seq, run.seq + 1)
         if run.state.current.ended:
             self._active.pop(run.id, None)
             self._leads.pop(run.id, None)
@@ -99,7 +117,7 @@ class ExecutionView:
         flowable = self.resolve(self.spec(run)) if self.resolve is not None else None
         if flowable is None or run.answers is None:
             raise LookupError(f"task run {run.id} leads nothing")
-        lead = plan_lead(run.id, flowable, flowable.plan(run.answers))
+        lead = plan_lead(run.id, flowable, flowable.plan(run.answers), run.answers)
         self.remember(run, lead)
         return lead
 

@@ -23,9 +23,8 @@ from orchestrator.model.values import Json
 from orchestrator.sdk import PluginModel
 
 SECTIONS = ("tasks", "errors", "finally", "afterExecution")  # lists of tasks
-CHECKED_APART = (*SECTIONS, "triggers", "inputs", "outputs", "labels", "id", "namespace", "pluginDefaults")
-ACCEPTED = ("revision", "taskDefaults", "listeners", "sla", "tenantId")  # beside what a Flow holds
-NOT_ACTED_ON = ("listeners", "sla")
+CHECKED_APART = (*SECTIONS, "triggers", "listeners", "inputs", "outputs", "labels", "id", "namespace", "pluginDefaults")
+ACCEPTED = ("revision", "taskDefaults", "tenantId")  # beside what a Flow holds
 
 
 def check(
@@ -114,7 +113,7 @@ class _Document:
         declarations.labels(findings, document.get("labels"), ("labels",))
         for at, sla in enumerate(document["sla"] if isinstance(document.get("sla"), list) else []):
             declarations.labels(findings, sla.get("labels") if isinstance(sla, dict) else None, ("sla", at, "labels"))
-        for name in ("inputs", "outputs", "variables", *PLACING):
+        for name in ("inputs", "outputs", "variables", "sla", *PLACING):
             self.specs.templates(document.get(name), (name,))
         return self._model(revision)
 
@@ -126,8 +125,6 @@ class _Document:
             if name not in known:
                 found = unknown_property((name,), None, known)
                 self.findings.add(found.code, found.message, found.path, help=found.help, key=True)
-            elif name in NOT_ACTED_ON and self.document[name]:
-                self.findings.add("not-acted-on", f"`{name}` is kept but not acted on yet", (name,), key=True, severity="warning")
 
     def _name(self, name: str, pattern: Any, shown: str, longest: int) -> None:
         value = self.document.get(name)
@@ -172,6 +169,7 @@ class _Document:
                 if not listener.get("tasks"):
                     self.findings.add("empty", "must not be empty", ("listeners", at, "tasks"))
                 self.specs.tasks(listener.get("tasks"), ("listeners", at, "tasks"))
+                self.specs.conditions(listener.get("conditions"), ("listeners", at, "conditions"))
         self.specs.duplicates()
 
     def _triggers(self) -> None:

@@ -60,7 +60,20 @@ def validate_each(
     flow: Flow, given: Mapping[str, Any], files: Mapping[str, str], *, renderer: Rendering, variables: Mapping[str, Any], seal: Seal | None = None
 ) -> list[InputState]:
     """Every declared input with its value or what is wrong with it; never raises for a bad value. Secrets are not shown."""
-    states = _Resolution(flow.inputs, given, files, renderer, variables, seal or (lambda text: None)).run()
+    return validate_declared(flow.inputs, given, files, renderer=renderer, variables=variables, seal=seal)
+
+
+def validate_declared(
+    declared: Sequence[Input],
+    given: Mapping[str, Any],
+    files: Mapping[str, str],
+    *,
+    renderer: Rendering,
+    variables: Mapping[str, Any],
+    seal: Seal | None = None,
+) -> list[InputState]:
+    """As `validate_each`, for any list of declarations."""
+    states = _Resolution(declared, given, files, renderer, variables, seal or (lambda text: None)).run()
     return [state.model_copy(update={"value": None}) if state.input.get("type") == "SECRET" else state for state in states.values()]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator import registry
 from orchestrator.errors import NotFound
+from orchestrator.lang import declarations
 from orchestrator.lang.complaints import complaints, unknown_property, value_at, written_path
 from orchestrator.lang.findings import Findings
 from orchestrator.lang.graph import cycle
@@ -19,6 +20,7 @@ from orchestrator.lang.names import ID, ID_PATTERN
 from orchestrator.lang.places import Places
 from orchestrator.lang.shape import USUAL_PLACES, accepted, at_places, loose_models, properties, synonyms, task_places
 from orchestrator.lang.source import Path
+from orchestrator.model.flow import Input
 from orchestrator.model.values import Json, parse_duration
 from orchestrator.sdk import Flowable, is_template
 
@@ -65,7 +67,8 @@ class Specs:
         inner = [(spot, task) for spot, task in at_places(raw, places) if isinstance(task, dict) and ("type" in task or "id" in task)]
         if cls is not None:
             self._relations(cls, raw, path, [task for _, task in inner])
-            self._properties(cls, raw, path, tuple(spot for spot, _ in inner))
+            asked = self._inputs(cls, raw, path)
+            self._properties(cls, raw, path, (*(spot for spot, _ in inner), *asked))
         if kind in ("task", "trigger"):
             self.places.meet(Holder("task" if kind == "task" else "trigger", raw, path, str(raw.get("type")), cls))
         self._parts(raw, path)
@@ -103,6 +106,13 @@ class Specs:
         if (proper := registry.replaced_by(kind, name)) is not None:
             self.findings.add("renamed-type", f"{name} is replaced by {proper}", (*path, "type"), severity="info")
         return cls
+
+    def _inputs(self, cls: type[BaseModel], raw: dict[str, Json], path: Path) -> tuple[Path, ...]:
+        """The declarations of inputs within a task, checked as a flow's own are; where they stand."""
+        names = [name for name, field in properties(cls).items() if Input in loose_models(field.annotation) and raw.get(name) is not None]
+        for name in names:
+            declarations.inputs(self.findings, raw[name], (*path, name))
+        return tuple((name,) for name in names)
 
     def _properties(self, cls: type[BaseModel], raw: dict[str, Json], path: Path, inner: tuple[Path, ...]) -> None:
         self._twice(cls, raw, path)
@@ -231,10 +241,14 @@ class Specs:
         """The typed parts that are not tasks: a task's runner, a trigger's conditions."""
         if isinstance(raw.get("taskRunner"), dict):
             self.spec("task_runner", raw["taskRunner"], (*path, "taskRunner"))
-        conditions = raw.get("conditions")
-        for at, condition in enumerate(conditions if isinstance(conditions, list) else []):
+        for name in ("conditions", "scheduleConditions"):
+            self.conditions(raw.get(name), (*path, name))
+
+    def conditions(self, value: Json, path: Path) -> None:
+        """Conditions on executions or dates, of a trigger or a listener."""
+        for at, condition in _each(value):
             if isinstance(condition, dict):
-                self.spec("condition", condition, (*path, "conditions", at))
+                self.spec("condition", condition, (*path, at))
 
     def templates(self, value: Json, path: Path, *, beneath: tuple[Path, ...] = ()) -> None:
         """Every template in a value can be parsed; what lies at `beneath` is looked at by itself."""
@@ -256,6 +270,11 @@ class Specs:
     def duplicates(self) -> None:
         """No two tasks of a flow share an id, wherever they stand."""
         duplicates(self.findings, "task", self.task_ids)
+
+
+def _each(value: Json) -> Iterable[tuple[str | int, Json]]:
+    """The items of a list or of a map, by their place."""
+    return enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, Mapping) else ()
 
 
 def duplicates(findings: Findings, kind: str, ids: Sequence[tuple[str, Path]]) -> None:

@@ -125,7 +125,7 @@ class TaskRun(Frozen):
     cost: float | None = None
     lost_workers: int = Field(0, alias="lostWorkers")
     calls_since: int | None = Field(None, alias="callsSince")  # of a run that starts executions: those of this generation and later ones count
-    due: Instant | None = None  # when a retry, timeout or queue timeout falls due, whichever the state means
+    due: Instant | None = None  # when a retry, timeout, queue timeout, pause or round falls due, whichever the state means
 
     @property
     def current(self) -> State:
@@ -175,6 +175,9 @@ class Execution(Frozen):
     kind: str | None = None
     version: int = 0
     task_run_count: int = Field(0, alias="taskRunCount")
+    broken_sla: tuple[str, ...] | None = Field(None, alias="brokenSla")  # places in the flow's list
+    after: tuple[str, ...] = Field((), exclude_if=lambda value: not value)  # once it has ended: the lists of tasks that run then
+    unheard: bool = Field(False, exclude_if=lambda value: not value)  # and whether the conditions of listeners are still to be asked
 
     @property
     def current(self) -> State:

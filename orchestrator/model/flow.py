@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, 
 
 from orchestrator.model.log import Level
 from orchestrator.model.resources import Resources
+from orchestrator.model.sla import Sla
 from orchestrator.model.values import Duration, Frozen, Json, Label, labels_of
 from orchestrator.model.worker_group import MOST_TAGS
 
@@ -272,11 +273,27 @@ class TriggerSpec(Frozen):
         return dict(self.raw)
 
 
+class Listener(Frozen):
+    """Tasks that run once an execution has ended, if all conditions hold of it; `afterExecution` is the newer way."""
+
+    description: str | None = None
+    conditions: tuple[Mapping[str, Json], ...] = Field((), description="Conditions on the execution that has ended; none: always.")
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1, description="The tasks, in order.")
+
+    @field_validator("conditions", "tasks", mode="before")
+    @classmethod
+    def _null_is_empty(cls, value: object) -> object:
+        return () if value is None else value
+
+
 class Concurrency(Frozen):
     """How many executions of a flow may run at once, and what becomes of one more."""
 
     limit: int
     behavior: Literal["QUEUE", "CANCEL", "FAIL"] = "QUEUE"
+
+
+_LISTS = ("inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "sla", "listeners")
 
 
 class Flow(Frozen):
@@ -298,6 +315,8 @@ class Flow(Frozen):
     plugin_defaults: tuple[Mapping[str, Json], ...] = Field((), alias="pluginDefaults")
     concurrency: Concurrency | None = None
     retry: Retry | None = None
+    sla: tuple[Sla, ...] = ()
+    listeners: tuple[Listener, ...] = ()
     worker_group: WorkerGroupRef | None = Field(None, alias="workerGroup")
     worker_selector: WorkerSelector | None = Field(None, alias="workerSelector")
     placement: PlacementChain = Field((), description=PLACEMENT_ABOUT)
@@ -310,7 +329,9 @@ class Flow(Frozen):
     def _either_form(cls, value: object) -> object:
         return labels_of(value)
 
-    @field_validator("inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "variables", mode="before")
+    @field_validator(
+        "inputs", "outputs", "tasks", "errors", "finally_", "after_execution", "triggers", "plugin_defaults", "variables", "sla", "listeners", mode="before"
+    )
     @classmethod
     def _null_is_empty(cls, value: object, info: Any) -> object:
         return ({} if info.field_name == "variables" else ()) if value is None else value

@@ -10,6 +10,7 @@ from orchestrator.model.values import Json, labels_of
 from orchestrator.runtime.called import called_ids
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.expressions import Expressions
+from orchestrator.runtime.pausing import Pausing
 from orchestrator.runtime.queueing import Queueing
 from orchestrator.runtime.reading import Reading
 from orchestrator.runtime.replays import Replays
@@ -25,7 +26,8 @@ class Actions:
     def __init__(self, executor: Executor) -> None:
         self._executor, self._executions = executor, Reading(executor)
         restarts, replays, expressions = Restarts(executor, self._executions), Replays(executor, self._executions), Expressions(executor, self._executions)
-        queueing = Queueing(executor, self._executions)
+        pausing = Pausing(executor, self._executions)
+        queueing = Queueing(executor, self._executions, pausing)
         executor.calling.reopen = restarts.go_on
         self._verbs: dict[str, Callable[[ExecutionAction], Awaitable[Json]]] = {
             "kill": self._kill,
@@ -38,6 +40,9 @@ class Actions:
             "change-status": restarts.change_status,
             "replay": replays.replay,
             "eval": expressions.evaluate,
+            "pause": pausing.pause,
+            "resume": pausing.resume,
+            "resume-inputs": pausing.asked,
             "force-run": queueing.force_run,
             "unqueue": queueing.unqueue,
         }

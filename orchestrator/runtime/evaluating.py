@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from orchestrator.engine.aftermath import LISTENING
 from orchestrator.engine.endings import OUTPUTS
 from orchestrator.engine.events import Evaluate, Evaluated, Event
-from orchestrator.errors import OrchestratorError
+from orchestrator.engine.sla import SLA
+from orchestrator.errors import ExpressionFailed, OrchestratorError
+from orchestrator.lang.conditions import Conditions, Judge
 from orchestrator.lang.expressions import NeedsServices, Renderer
 from orchestrator.lang.outputs import resolve_outputs
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.live import Live
+from orchestrator.sdk import ExecutionFacts
 
 
 class Evaluating:
@@ -37,8 +42,30 @@ class Evaluating:
 
     def _answers(self, renderer: Renderer, live: Live, command: Evaluate, context: dict[str, Any]) -> dict[str, Any]:
         """The templates rendered; of a flow's outputs, read as the types they declare. Raises OrchestratorError."""
+        if command.question == SLA:
+            return {"assertions": self._assertions(renderer, command.templates["assertions"], context)}
+        if command.question == LISTENING:
+            return self._meant(renderer, live, context)
         rendered = {name: renderer.render_any(template, context) for name, template in command.templates.items()}
         return resolve_outputs(live.view.flow, rendered, seal=self._dispatcher.seal) if command.question == OUTPUTS else rendered
+
+    def _assertions(self, renderer: Renderer, templates: Mapping[str, str], context: dict[str, Any]) -> dict[str, Any]:
+        """Those that can be rendered: what one names may be yet to come."""
+        found = {}
+        for key, template in templates.items():
+            with suppress(ExpressionFailed):
+                found[key] = renderer.render_any(template, context)
+        return found
+
+    def _meant(self, renderer: Renderer, live: Live, context: dict[str, Any]) -> dict[str, Any]:
+        """Which listeners are meant by the end of the execution. Raises OrchestratorError."""
+        flow, execution = live.view.flow, live.view.execution
+        attempts = tuple(tuple(attempt.state.current for attempt in run.attempts) for run in live.view.runs)
+        facts = ExecutionFacts(
+            namespace=flow.namespace, flow_id=flow.id, state=execution.current, labels=execution.labels, outputs=execution.outputs, attempts=attempts
+        )
+        judge = Judge(renderer, context, flow=flow.key, execution=facts)
+        return {str(at): Conditions(listener.conditions).hold(judge) for at, listener in enumerate(flow.listeners)}
 
     async def _on_a_thread(self, live: Live, command: Evaluate, context: dict[str, Any]) -> None:
         try:

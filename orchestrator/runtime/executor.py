@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from orchestrator.engine.aftermath import is_over
 from orchestrator.engine.concurrency import FlowSlots, put
 from orchestrator.engine.events import (
     Decision,
@@ -24,11 +25,13 @@ from orchestrator.engine.events import (
     RunLost,
     Say,
     SetTimer,
+    StartAnew,
     StopRun,
     TimerFired,
     TimerKind,
 )
 from orchestrator.engine.reconcile import reconcile
+from orchestrator.engine.replaying import fresh
 from orchestrator.engine.step import step
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Fenced, OrchestratorError, StoreUnavailable, Unavailable
@@ -48,6 +51,7 @@ from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.lookout import Lookout
 from orchestrator.runtime.meters import Meters
+from orchestrator.runtime.outliving import note_outliving, outliving
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
 from orchestrator.runtime.resuming import Resuming
@@ -127,7 +131,7 @@ class Executor:
     async def start(self, owner: str) -> None:
         """Take the store, load what is unfinished, learn who holds what, and go on."""
         self.store.take_ownership(owner, self.clock())
-        for execution in self.store.unfinished():
+        for execution in (*self.store.unfinished(), *outliving(self.store)):
             self._load(execution)
         self.lookout.begin()
         await self.lookout.look()
@@ -147,7 +151,8 @@ class Executor:
         saved = self.flows.saved(execution.namespace, execution.flow_id, execution.flow_revision)
         if saved is None:
             return None  # its flow was purged by hand: nothing can be decided about it
-        live = self.keep(Live(ExecutionView(saved.flow, execution, self.store.task_runs(execution.id), self.flows.resolve), execution.version))
+        view = ExecutionView(saved.flow, execution, self.store.task_runs(execution.id), self.flows.resolve)
+        live = self.keep(Live(view, execution.version, outlives=execution.current.ended))
         self.slots.note(execution)
         return live
 
@@ -239,7 +244,7 @@ class Executor:
         for execution_id in turn.touched:
             live = self.live.get(execution_id)
             self.watchers.tell(execution_id)
-            if live is not None and live.view.execution.current.ended and not live.view.active():
+            if live is not None and is_over(live.view):
                 del self.live[execution_id]
         for act in turn.after:
             act()
@@ -288,10 +293,13 @@ class Executor:
     def _take(self, turn: Turn, live: Live, decision: Decision, commands: deque[object]) -> None:
         if decision.empty:
             return
+        had_ended = live.view.execution.current.ended
         live.view.apply(decision)
         turn.add(live.view.execution.id, decision)
         self.slots.note(live.view.execution)
         if live.view.execution.current.ended:
+            note_outliving(turn, live)
+        if live.view.execution.current.ended and not had_ended:
             self.scheduler.over(turn, live.view.execution)
             self.calling.over(live.view)
         for run in decision.runs:
@@ -324,6 +332,9 @@ class Executor:
                 return self.calling.stop(turn, command) if self.calling.takes(live, live.view.known(run_id)) else self.placing.stop(turn, live, command)
             case SetTimer(kind=kind, at=at, task_run_id=run_id):
                 self.timers.set(at, live.view.execution.id, (kind, run_id))
+            case StartAnew(at=at):
+                again = fresh(live.view.execution, self.new_id(), turn.now)
+                self.begin(turn, live.view.flow, again.model_copy(update={"schedule_date": at}))
             case Say(level=level, message=message, task_run_id=run_id):
                 say(turn, live, level, message, run_id)
         return None

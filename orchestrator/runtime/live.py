@@ -16,6 +16,7 @@ class Live:
     view: ExecutionView
     saved: int
     at_work: bool = False  # a place has begun something of it
+    outlives: bool = False  # the store knows that something runs after its end
 
 
 def say(turn: Turn, live: Live, level: Level, message: str, task_run_id: str | None = None) -> None:

@@ -10,6 +10,7 @@ from orchestrator.model.state import State
 from orchestrator.model.values import Json
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.live import Live
+from orchestrator.runtime.pausing import Pausing
 from orchestrator.runtime.reading import Reading
 from orchestrator.runtime.requests import ExecutionAction
 from orchestrator.runtime.turn import Turn
@@ -18,15 +19,18 @@ from orchestrator.runtime.turn import Turn
 class Queueing:
     """Both answer the execution as it is afterwards."""
 
-    def __init__(self, executor: Executor, executions: Reading) -> None:
-        self._executor, self._executions = executor, executions
+    def __init__(self, executor: Executor, executions: Reading, pausing: Pausing) -> None:
+        self._executor, self._executions, self._pausing = executor, executions, pausing
 
     async def force_run(self, request: ExecutionAction) -> Json:
-        """Let it run whatever its flow's limit says; one that runs already is left alone."""
+        """Let it run whatever its flow's limit or its date says; one that is paused is resumed, one that runs already is left alone."""
 
         def run(turn: Turn, live: Live) -> None:
-            if live.view.execution.current is State.QUEUED:
-                self._executor.step(turn, live, Started())
+            match live.view.execution.current:
+                case State.QUEUED | State.CREATED:
+                    self._executor.step(turn, live, Started())
+                case State.PAUSED:
+                    self._pausing.go_on(turn, live, {})
 
         return await self._on_live(request, "The execution is terminated, it can't be forced to run", run)
 

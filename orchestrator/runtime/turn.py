@@ -33,6 +33,7 @@ class Turn:
         self.triggers: dict[tuple[str, str, str], TriggerState] = {}
         self.triggers_gone: dict[tuple[str, str, str], None] = {}
         self.executions_gone: list[str] = []
+        self.runs_gone: dict[str, None] = {}
         self.logs_gone: list[LogFilter] = []
         self.metrics_gone: list[str] = []
         self.settings: dict[str, Json] = {}
@@ -47,6 +48,9 @@ class Turn:
             self.executions[execution_id] = decision.execution
         for run in decision.runs:
             self.runs[run.id] = run
+        for run_id in decision.gone:
+            self.runs.pop(run_id, None)
+            self.runs_gone[run_id] = None
         self.touched[execution_id] = None
 
     def keep_trigger(self, name: tuple[str, str, str], state: TriggerState | None) -> None:
@@ -78,6 +82,7 @@ class Turn:
             triggers=list(self.triggers.values()),
             triggers_gone=list(self.triggers_gone),
             executions_gone=self.executions_gone,
+            task_runs_gone=list(self.runs_gone),
             logs_gone=self.logs_gone,
             metrics_gone=self.metrics_gone,
             settings=self.settings,
@@ -101,6 +106,7 @@ class Turn:
             or self.triggers
             or self.triggers_gone
             or self.executions_gone
+            or self.runs_gone
             or self.logs_gone
             or self.metrics_gone
             or self.settings

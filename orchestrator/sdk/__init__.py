@@ -13,34 +13,44 @@ from orchestrator.errors import (
     TimedOut,
 )
 from orchestrator.model.execution import PhaseName
-from orchestrator.model.flow import Retry, TaskSpec, WorkerGroupRef
+from orchestrator.model.flow import Input, Retry, TaskSpec, WorkerGroupRef
 from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Duration, Instant, Json, Label, format_duration, labels_of, parse_duration
 from orchestrator.sdk.calling import Call, Caller, CallProperties, RestartBehavior
+from orchestrator.sdk.condition import Condition, ConditionContext, ExecutionFacts
 from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger
+from orchestrator.sdk.gathering import Gathering, Part, TimeOfDay, TimeWindow, WindowKind
 from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
 from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Tasks, Warned
 from orchestrator.sdk.template import Dynamic, Late, Template, is_template
-from orchestrator.sdk.trigger import PollingTrigger, RealtimeTrigger, Trigger
+from orchestrator.sdk.trigger import CalledTrigger, DatedTrigger, ListeningTrigger, PollingTrigger, RealtimeTrigger, Trigger
 from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
+from orchestrator.sdk.waits import Repeat, Wait
 
 __all__ = [
     "AnyTask",
     "BadSettings",
     "Call",
     "CallProperties",
+    "CalledTrigger",
     "Caller",
+    "Condition",
+    "ConditionContext",
     "Conflict",
+    "DatedTrigger",
     "Duration",
     "Dynamic",
+    "ExecutionFacts",
     "ExpressionFailed",
     "Files",
     "Flowable",
+    "Gathering",
+    "Input",
     "Instant",
     "Job",
     "JobExit",
@@ -54,11 +64,13 @@ __all__ = [
     "Late",
     "Level",
     "LineSplitter",
+    "ListeningTrigger",
     "LogSink",
     "NotFound",
     "OrchestratorError",
     "Order",
     "Parsed",
+    "Part",
     "PhaseName",
     "Plan",
     "PluginModel",
@@ -67,6 +79,7 @@ __all__ = [
     "RealtimeTrigger",
     "Reaper",
     "Records",
+    "Repeat",
     "RestartBehavior",
     "Retry",
     "RunContext",
@@ -82,9 +95,13 @@ __all__ = [
     "Tasks",
     "Template",
     "Text",
+    "TimeOfDay",
+    "TimeWindow",
     "TimedOut",
     "Trigger",
+    "Wait",
     "Warned",
+    "WindowKind",
     "WorkerGroupRef",
     "format_duration",
     "is_template",

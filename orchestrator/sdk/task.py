@@ -15,6 +15,7 @@ from orchestrator.model.state import State
 from orchestrator.model.values import Frozen, Json
 from orchestrator.sdk.context import RunContext
 from orchestrator.sdk.plugin import PluginModel
+from orchestrator.sdk.waits import Repeat, Wait
 
 
 class AnyTask(PluginModel):
@@ -78,7 +79,7 @@ class Plan(Frozen):
     `tasks` run in `order`; with `values` they run once per value (text), else once. `limit` bounds what runs at once:
     iterations under a loop, else tasks; 0 means no bound. `waits_for` (GRAPH) maps a task's id to those it needs.
     `branch` names the list chosen. `outputs` become the flowable's own. A child's failure ends the flowable in
-    `on_failure`.
+    `on_failure`. With `wait` the execution is paused before the tasks run, with `repeat` they run more than once.
     """
 
     branch: str = "tasks"
@@ -89,6 +90,8 @@ class Plan(Frozen):
     waits_for: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     outputs: Mapping[str, Json] = Field(default_factory=dict)
     on_failure: State = State.FAILED
+    wait: Wait | None = None
+    repeat: Repeat | None = None
 
 
 Tasks: TypeAlias = Annotated[tuple[TaskSpec, ...], BeforeValidator(lambda value: () if value is None else value)]

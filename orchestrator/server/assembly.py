@@ -35,5 +35,6 @@ async def serve_api(settings: Settings, executor: ExecutorClient, join: dict[str
         run_tokens=RunTokens(secret),
         node_tokens=NodeTokens(secret),
         join_info=join_info,
+        dashboard=join.get("dashboard") or "",
     )
     await serve(app, settings)

@@ -91,6 +91,8 @@ class MemoryStore:
             self._tables["commands"].pop(id, None)
         for id in changes.executions_gone:
             self._forget_execution(id)
+        for id in changes.task_runs_gone:
+            self._forget_run(id)
         self._metrics = [m for m in self._metrics if m.execution_id not in set(changes.metrics_gone)] if changes.metrics_gone else self._metrics
         for table, gone in (("keys", changes.keys_gone), ("files", changes.files_gone), ("triggers", changes.triggers_gone)):
             for key in gone:
@@ -104,6 +106,11 @@ class MemoryStore:
             self._tables["task_runs"].pop(run, None)
         for command in [c for c in self._tables["commands"].values() if c.execution_id == id]:
             del self._tables["commands"][command.id]
+
+    def _forget_run(self, id: str) -> None:
+        row = self._tables["task_runs"].pop(id, None)
+        if row is not None:
+            self._runs_of[row["execution_id"]].pop(id, None)
 
     def _forget_lines(self, which: LogFilter) -> None:
         for number in [n for n, (row, _) in self._lines.items() if _meant(which, row)]:

@@ -105,6 +105,7 @@ class Changes:
     triggers: Sequence[TriggerState] = ()
     triggers_gone: Sequence[tuple[str, str, str]] = ()  # (namespace, flow, trigger)
     executions_gone: Sequence[str] = ()  # with their task runs and commands
+    task_runs_gone: Sequence[str] = ()  # ids
     logs_gone: Sequence[LogFilter] = ()
     metrics_gone: Sequence[str] = ()  # execution ids
     settings: Mapping[str, Json] = field(default_factory=dict)  # named documents: namespace defaults, worker groups ...; None removes

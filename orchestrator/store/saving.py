@@ -44,6 +44,7 @@ def forgetting(sql: Statements, changes: Changes) -> Iterator[Run]:
     yield sql.forget["answered"], [(id,) for id in changes.answered]
     yield sql.forget["commands"], list(gone)
     yield sql.forget["executions"], list(gone)
+    yield sql.forget["task_runs"], [(id,) for id in changes.task_runs_gone]
     yield sql.forget["metrics"], [(id,) for id in changes.metrics_gone]
     yield sql.forget["keys"], list(changes.keys_gone)
     yield sql.forget["files"], list(changes.files_gone)

@@ -58,6 +58,7 @@ _FORGOTTEN: dict[str, tuple[sa.Table, tuple[str, ...]]] = {
     "files": (schema.files, ("kind", "owner", "path")),
     "triggers": (schema.triggers, ("namespace", "flow_id", "trigger_id")),
     "executions": (schema.executions, ("id",)),  # labels and task runs go with it: foreign keys cascade
+    "task_runs": (schema.task_runs, ("id",)),
     "commands": (schema.commands, ("execution_id",)),
     "metrics": (schema.metrics, ("execution_id",)),
     "settings": (schema.settings, ("name",)),

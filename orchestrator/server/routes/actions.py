@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 
-from orchestrator.errors import ExpressionFailed
+from orchestrator.errors import Conflict, ExpressionFailed, Refused
+from orchestrator.lang.expressions import Renderer
+from orchestrator.lang.inputs import validate_declared
+from orchestrator.model.flow import Input
 from orchestrator.model.state import State
 from orchestrator.model.values import Json
 from orchestrator.runtime.requests import ExecutionAction
@@ -15,10 +18,11 @@ from orchestrator.server.asked import Asked
 from orchestrator.server.bodies import json_object
 from orchestrator.server.forms import read_body, read_form
 from orchestrator.server.labels import labels_body
-from orchestrator.server.parts import parts_of
+from orchestrator.server.lookups import Lookups
+from orchestrator.server.parts import Parts, parts_of, slowly
 from orchestrator.server.paths import ACTIONS
 from orchestrator.server.problems import BadArgument, BadRequest
-from orchestrator.server.routes.executions import found_execution, shown
+from orchestrator.server.routes.executions import found_execution, given, shown
 
 router = APIRouter(prefix="/api/v1/executions/{execution_id}")
 
@@ -31,9 +35,39 @@ async def kill(request: Request, execution_id: str) -> Response:
 
 @router.post("/resume", response_model=None)
 async def resume(request: Request, execution_id: str) -> Response:
-    args = await _form_args(request, execution_id)
-    answer = await _acted(request, execution_id, "resume", args)
+    parts = parts_of(request)
+    declared = await asked_on_resume(parts, execution_id)
+    values, files = await given(request, parts, declared)
+    args = {"inputs": values, "files": {name: file.model_dump() for name, file in files.items()}}
+    try:
+        answer = await _acted(request, execution_id, "resume", args)
+    except (Refused, Conflict):  # it was not taken: nothing else knows of these bytes
+        for file in files.values():
+            parts.blobs.remove(file.blob)
+        raise
     return answer if request.scope.get(ACTIONS) else answers.empty(204)
+
+
+@router.post("/resume/validate", response_model=None)
+async def validate_resume(request: Request, execution_id: str) -> Response:
+    """What the values of a form would be on resume, and what is wrong with each; nothing goes on."""
+    parts = parts_of(request)
+    declared = await asked_on_resume(parts, execution_id)
+    values, files = await given(request, parts, declared)
+    for file in files.values():
+        parts.blobs.remove(file.blob)
+    execution = found_execution(parts, execution_id)
+    variables = {"flow": {"id": execution.flow_id, "namespace": execution.namespace}, "execution": {"id": execution_id}, "inputs": dict(execution.inputs)}
+    names = {name: file.name for name, file in files.items()}
+    found = await slowly(lambda: validate_declared(declared, values, names, renderer=Renderer(Lookups(parts)), variables=variables))
+    return answers.made({"id": execution.flow_id, "namespace": execution.namespace, "inputs": found})
+
+
+async def asked_on_resume(parts: Parts, execution_id: str) -> tuple[Input, ...]:
+    """The inputs that a paused execution asks for. Raises NotFound, Conflict when it is not paused."""
+    found_execution(parts, execution_id)
+    told = await parts.executor.act(ExecutionAction(execution_id=execution_id, verb="resume-inputs"))
+    return tuple(Input.model_validate(raw) for raw in told["inputs"])
 
 
 @router.post("/pause", response_model=None)

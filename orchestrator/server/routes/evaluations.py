@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 
-from orchestrator.errors import Refused
 from orchestrator.lang.expressions import Renderer, plain, with_types
+from orchestrator.lang.trials import try_condition, try_schedule
 from orchestrator.model.values import Json
 from orchestrator.server import answers
 from orchestrator.server.bodies import json_object
@@ -16,12 +16,6 @@ from orchestrator.server.parts import parts_of, slowly
 from orchestrator.server.problems import BadArgument
 
 router = APIRouter(prefix="/api/v1")
-
-
-class NotYet(Refused):
-    """The server cannot evaluate this kind of thing."""
-
-    code = "not-available"
 
 
 @router.post("/expressions/render", response_model=None)
@@ -48,11 +42,15 @@ def _context(variables: Mapping[str, Json], body: Mapping[str, Json]) -> Mapping
 
 @router.post("/conditions/evaluate", response_model=None)
 async def condition(request: Request) -> Response:
-    await json_object(request)
-    raise NotYet("conditions cannot be evaluated by this version yet")
+    """Whether one condition holds for an execution that is described."""
+    body = await json_object(request)
+    renderer = Renderer(Lookups(parts_of(request)))
+    return answers.made({"result": await slowly(lambda: try_condition(body, renderer))})
 
 
 @router.post("/schedules/evaluate", response_model=None)
 async def schedule(request: Request) -> Response:
-    await json_object(request)
-    raise NotYet("schedules cannot be evaluated by this version yet")
+    """The dates of a schedule, with a clock that is given."""
+    body = await json_object(request)
+    renderer = Renderer(Lookups(parts_of(request)))
+    return answers.made(await slowly(lambda: try_schedule(body, renderer)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +12,7 @@ from orchestrator.errors import NotFound, Refused
 from orchestrator.lang.expressions import Renderer
 from orchestrator.lang.inputs import validate_each
 from orchestrator.model.execution import Execution
-from orchestrator.model.flow import Flow, Input
+from orchestrator.model.flow import Input
 from orchestrator.model.new_ids import new_id
 from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.requests import CreateExecution, ExecutionAction, FileGiven
@@ -142,7 +142,7 @@ async def validate(request: Request, namespace: str, flow_id: str) -> Response:
     """What the inputs of a form would be, and what is wrong with each; nothing is started."""
     parts, revision = parts_of(request), Asked(request).number("revision")
     flow = found_flow(parts, namespace, flow_id, revision).flow
-    inputs, files = await given(request, parts, namespace, flow_id, revision=revision)
+    inputs, files = await given(request, parts, flow.inputs)
     for file in files.values():
         parts.blobs.remove(file.blob)
     variables = {"flow": {"id": flow.id, "namespace": flow.namespace, "revision": flow.revision}, "vars": dict(flow.variables)}
@@ -156,7 +156,8 @@ async def _wanted(request: Request, asked: Asked, parts: Parts, namespace: str, 
     for key, _ in labels:
         if key.startswith("system.") and key != "system.correlationId":
             raise BadArgument(f"System labels can only be set by the server itself: {key}")
-    inputs, files = await given(request, parts, namespace, flow_id, revision=asked.number("revision"))
+    saved = parts.reader.flow(namespace, flow_id, asked.number("revision"))
+    inputs, files = await given(request, parts, saved.flow.inputs if saved is not None else ())
     return CreateExecution(
         namespace=namespace,
         flow_id=flow_id,
@@ -171,9 +172,7 @@ async def _wanted(request: Request, asked: Asked, parts: Parts, namespace: str, 
     )
 
 
-async def given(
-    request: Request, parts: Parts, namespace: str, flow_id: str, *, revision: int | None = None
-) -> tuple[Mapping[str, Json], Mapping[str, FileGiven]]:
+async def given(request: Request, parts: Parts, declared: Sequence[Input]) -> tuple[Mapping[str, Json], Mapping[str, FileGiven]]:
     """Inputs as sent: texts of a form, or the values of a JSON object; and the files among them."""
     if request.headers.get("content-type", "").startswith("application/json"):
         values = await json_body(request, default={})
@@ -183,16 +182,15 @@ async def given(
     form = await read_form(request, parts.blobs)
     if not form.uploads:
         return form.texts, {}
-    saved = parts.reader.flow(namespace, flow_id, revision)
-    return sorted_out(parts, form, saved.flow if saved is not None else None)
+    return sorted_out(parts, form, declared)
 
 
-def sorted_out(parts: Parts, form: Form, flow: Flow | None) -> tuple[Mapping[str, Json], Mapping[str, FileGiven]]:
-    """Which upload is which input: by its part's name where the flow declares that, else by its file name.
+def sorted_out(parts: Parts, form: Form, declared: Sequence[Input]) -> tuple[Mapping[str, Json], Mapping[str, FileGiven]]:
+    """Which upload is which input: by its part's name where that is declared, else by its file name.
 
     The text of an upload is the value of an input that is no file; what no input wants is dropped.
     """
-    specs = {spec.id: spec for spec in flow.inputs} if flow is not None else {}
+    specs = {spec.id: spec for spec in declared}
     types = {name: spec.type.upper() for name, spec in specs.items()}
     texts: dict[str, Json] = dict(form.texts)
     files: dict[str, FileGiven] = {}

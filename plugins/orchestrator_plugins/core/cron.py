@@ -1,24 +1,25 @@
-"""Whether a cron expression can be read."""
+"""Cron expressions: what is wrong with one, and the dates it names. What they mean is a library's: that of Debian's cron."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
-NICKNAMES = frozenset({"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"})
-_MONTHS = {name: at for at, name in enumerate(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], 1)}
-_DAYS = {name: at for at, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"])}
-_DAY_FIELDS = (31, 7)  # the highest values of the two fields that name days
-_FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
-    ("seconds", 0, 59, {}),
-    ("minutes", 0, 59, {}),
-    ("hours", 0, 23, {}),
-    ("days of month", 1, 31, {}),
-    ("months", 1, 12, _MONTHS),
-    ("days of week", 0, 7, _DAYS),
-)
-_PART = re.compile(r"^(?P<from>\*|\?|[A-Z0-9]+)(?:-(?P<to>[A-Z0-9]+))?(?:/(?P<step>\d+))?$")
-_SPECIAL = re.compile(r"^(L|LW|L-\d+|\d+W|[A-Z0-9]+L|[A-Z0-9]+#[1-5])$")  # last day, nearest weekday, n-th weekday
+from cronsim import CronSim, CronSimError
+
+NICKNAMES: Mapping[str, str] = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_ANY = datetime(2024, 1, 1, tzinfo=UTC)
+_TO_SUNDAY = re.compile(r"(?<=-)(SUN|0)(?=$|[,/])")  # a range that ends there: Sunday is 7 then
+SECOND = timedelta(seconds=1)
 
 
 def cron_problem(expression: str, *, with_seconds: bool = False) -> str | None:
@@ -26,32 +27,47 @@ def cron_problem(expression: str, *, with_seconds: bool = False) -> str | None:
     text = expression.strip()
     if text.startswith("@"):
         return None if text.lower() in NICKNAMES else f"{text} is none of {', '.join(sorted(NICKNAMES))}"
-    parts, fields = text.split(), _FIELDS if with_seconds else _FIELDS[1:]
-    if len(parts) != len(fields):
-        return f"Cron expression contains {len(parts)} parts but we expect one of [{len(fields)}]"
-    for part, (name, low, high, names) in zip(parts, fields, strict=True):
-        if problem := _field_problem(part.upper(), low, high, names):
-            return f"{name}: {problem}"
+    wanted, parts = 6 if with_seconds else 5, text.split()
+    if len(parts) != wanted:
+        return f"Cron expression contains {len(parts)} parts but we expect one of [{wanted}]"
+    try:
+        CronSim(" ".join(_fields(parts)), _ANY)
+    except CronSimError as err:
+        return str(err)
     return None
 
 
-def _field_problem(field: str, low: int, high: int, names: Mapping[str, int]) -> str | None:
-    return next((problem for part in field.split(",") if (problem := _part_problem(part, low, high, names))), None)
+class Cron:
+    """The dates of an expression, in the zone of the date one starts from.
+
+    When clocks go forward, what falls into the hour that is left out comes right after it; when they go back, what names
+    an hour comes once, and what comes every hour, or more often, comes in both.
+    """
+
+    def __init__(self, expression: str, *, with_seconds: bool = False) -> None:
+        parts = _fields(NICKNAMES.get(expression.strip().lower(), expression).split())
+        # The library treats clock changes as Debian's cron does for five fields only: a constant second is added afterwards.
+        constant = with_seconds and len(parts) == 6 and parts[0].isdigit()
+        self._shift = int(parts[0]) * SECOND if constant else timedelta()
+        self._text = " ".join(parts[1:] if constant else parts)
+
+    def after(self, date: datetime) -> datetime | None:
+        """The first date after that one, None when there is none in the next fifty years."""
+        return self._one(date, back=False)
+
+    def before(self, date: datetime) -> datetime | None:
+        """The last date before that one."""
+        return self._one(date, back=True)
+
+    def _one(self, date: datetime, *, back: bool) -> datetime | None:
+        start = (date.astimezone(UTC) - self._shift).astimezone(date.tzinfo)
+        try:
+            found: datetime = next(CronSim(self._text, start, reverse=back))
+        except StopIteration:
+            return None
+        return (found.astimezone(UTC) + self._shift).astimezone(date.tzinfo)
 
 
-def _part_problem(part: str, low: int, high: int, names: Mapping[str, int]) -> str | None:
-    if high in _DAY_FIELDS and _SPECIAL.match(part):
-        return None
-    found = _PART.match(part)
-    if found is None or (found["from"] in "*?" and found["to"]):
-        return f"`{part}` cannot be read"
-    if found["step"] is not None and int(found["step"]) < 1:
-        return f"`{part}` has a step of 0"
-    for end in (found["from"], found["to"]):
-        if end is None or end in "*?" or end in names:
-            continue
-        if not end.isdigit():
-            return f"`{part}` cannot be read"
-        if not low <= int(end) <= high:
-            return f"`{end}` is not in {low}..{high}"
-    return None
+def _fields(parts: list[str]) -> list[str]:
+    fields = ["*" if part == "?" else part.upper() for part in parts]
+    return [*fields[:-1], _TO_SUNDAY.sub("7", fields[-1])] if fields else fields

@@ -34,7 +34,7 @@ def test_names_of_the_flow_the_task_and_the_run() -> None:
         "flow": {"id": "f", "namespace": "io.test", "revision": 1},
         "task": {"id": "t", "type": "Log"},
         "taskrun": {"id": run.id, "startDate": "2026-01-01T00:00:00.000Z", "attemptsCount": 1, "parentId": driven.one("s").id},
-        "execution": {"id": "e", "startDate": "2026-01-01T00:00:00.000Z"},
+        "execution": {"id": "e", "startDate": "2026-01-01T00:00:00.000Z", "state": "SUCCESS"},
         "inputs": {"i": 3},
         "vars": {"v": 1},
         "labels": {},
