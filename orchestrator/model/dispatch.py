@@ -43,6 +43,8 @@ class Dispatch(Frozen):
     job: JobHandle | None = None  # of an earlier dispatch of the same generation
     api_token: str = Field("", repr=False)  # opens this execution's files, keys and outputs over the API
     log_level: Level | None = None
+    home: str | None = None  # the task run of the workspace whose folder and thread it has; a workspace is its own
+    closing: bool = False  # of a workspace: its tasks have ended
     warning: str | None = None  # what its log must begin with, of how its place was chosen
 
 

@@ -16,6 +16,7 @@ ERROR_LOGS = RUN + "/error-logs"  # GET -> [{taskId, message, level, ...}]
 FILES = RUN + "/files"  # PUT ?name=[&task=&taskRun=], raw body -> {"uri": str}; GET ?uri= -> the bytes; DELETE ?uri= -> {"deleted": bool}
 FILES_PURGE = RUN + "/files/purge"  # POST -> {"uris": [str]}, all files of the execution, which are gone
 FILE_SIZE = RUN + "/files/size"  # GET ?uri= -> {"size": int}
+CACHE = RUN + "/cache"  # GET ?name=[&ttl=seconds] -> the bytes; PUT ?name=, raw body -> 204: of the execution's flow
 KEYS = RUN + "/kv/{namespace}"  # GET -> [str], the keys that have not expired
 KEY = (
     RUN + "/kv/{namespace}/{key}"

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine.events import Event, RunEnded, RunReceived, RunStopped, StopRun
-from orchestrator.engine.runs import dispatched, received
+from orchestrator.engine.standing import dispatched, received
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.lang.expressions import NeedsServices, Renderer

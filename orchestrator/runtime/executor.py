@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from orchestrator.engine.aftermath import is_over
 from orchestrator.engine.concurrency import FlowSlots, put
 from orchestrator.engine.events import (
+    CloseFolder,
     Decision,
     Evaluate,
     Event,
@@ -330,6 +331,8 @@ class Executor:
                 self.calling.begin(run)
             case StopRun(task_run_id=run_id):
                 return self.calling.stop(turn, command) if self.calling.takes(live, live.view.known(run_id)) else self.placing.stop(turn, live, command)
+            case CloseFolder(task_run_id=run_id):
+                return self.placing.close(turn, live, live.view.known(run_id))
             case SetTimer(kind=kind, at=at, task_run_id=run_id):
                 self.timers.set(at, live.view.execution.id, (kind, run_id))
             case StartAnew(at=at):

@@ -61,6 +61,7 @@ class LocalFiles(Files):
     def __init__(self) -> None:
         self.stored: dict[str, bytes] = {}
         self.namespaces: dict[str, dict[str, bytes]] = {}
+        self.cached: dict[str, bytes] = {}
 
     def put(self, source: Path | BinaryIO, name: str) -> str:
         uri = f"kestra:///local/{len(self.stored)}/{name}"
@@ -80,6 +81,12 @@ class LocalFiles(Files):
 
     def size(self, uri: str) -> int:
         return len(self._content(uri))
+
+    def fetch_cache(self, name: str, to: Path, ttl: timedelta | None) -> None:
+        _write(_found(self.cached, name), to)
+
+    def put_cache(self, name: str, source: Path) -> None:
+        self.cached[name] = source.read_bytes()
 
     def namespace_files(self, namespace: str) -> Sequence[str]:
         return sorted(self.namespaces.get(namespace, {}))

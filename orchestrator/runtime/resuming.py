@@ -67,7 +67,9 @@ class Resuming:
         elif not command.target:
             event = placing.queue(turn, live, run)
         elif command.target in out_of_reach or (run.id, run.lease) in held[command.target]:
-            placing.resume(run, command.target, body.get("worker", ""))
+            placing.resume(live, run, command.target, body.get("worker", ""))
+        elif placing.is_at_home(live, run):  # it was not sent any more, or has not arrived: its workspace is there
+            event = placing.queue(turn, live, run)
         else:
             event = RunLost(run.id, run.lease, Cause.WORKER_LOST)
         return (live, event) if event is not None else None

@@ -136,6 +136,13 @@ class HttpFiles(Files):
         with self._ask.content(path, query) as file:
             return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
 
+    def fetch_cache(self, name: str, to: Path, ttl: timedelta | None) -> None:
+        bound = {} if ttl is None else {"ttl": str(ttl.total_seconds())}
+        self._ask.copy(self._ask.at(paths.CACHE), {"name": name, **bound}, to)
+
+    def put_cache(self, name: str, source: Path) -> None:
+        self._ask.ask("PUT", self._ask.at(paths.CACHE), {"name": name}, source).close()
+
     def namespace_files(self, namespace: str) -> Sequence[str]:
         found: list[str] = self._ask.json("GET", self._ask.at(paths.NAMESPACE_FILES, namespace=namespace))
         return found

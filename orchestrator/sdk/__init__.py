@@ -31,6 +31,7 @@ from orchestrator.sdk.template import Dynamic, Late, Template, is_template
 from orchestrator.sdk.trigger import CalledTrigger, DatedTrigger, ListeningTrigger, PollingTrigger, RealtimeTrigger, Trigger
 from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
 from orchestrator.sdk.waits import Repeat, Wait
+from orchestrator.sdk.workspace import Workspace
 
 __all__ = [
     "AnyTask",
@@ -103,6 +104,7 @@ __all__ = [
     "Warned",
     "WindowKind",
     "WorkerGroupRef",
+    "Workspace",
     "format_duration",
     "is_template",
     "job_key",

@@ -65,6 +65,12 @@ class Files(Protocol):
     def purge(self) -> Sequence[str]:
         """Remove all files of this execution, its file inputs too; their URIs."""
 
+    def fetch_cache(self, name: str, to: Path, ttl: timedelta | None) -> None:
+        """Copy what the flow keeps under a name from one execution to the next. Raises NotFound when nothing is kept, or for longer than `ttl`."""
+
+    def put_cache(self, name: str, source: Path) -> None:
+        """Keep a file for the flow's next executions, in place of what was kept under the name."""
+
     def namespace_files(self, namespace: str) -> Sequence[str]:
         """Paths of all files of a namespace, with a leading `/`."""
 

@@ -62,6 +62,15 @@ class FakeFiles(Files):
         self._folder = folder
         self.namespaces = {namespace: dict(files) for namespace, files in (namespaces or {}).items()}
         self._count = 0
+        self.cached: dict[str, bytes] = {}
+
+    def fetch_cache(self, name: str, to: Path, ttl: timedelta | None) -> None:
+        if name not in self.cached:
+            raise NotFound(f"nothing is kept as {name}")
+        to.write_bytes(self.cached[name])
+
+    def put_cache(self, name: str, source: Path) -> None:
+        self.cached[name] = source.read_bytes()
 
     def _path(self, uri: str) -> Path:
         path = self._folder / uri.removeprefix("kestra:///")

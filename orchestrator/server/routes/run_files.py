@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
@@ -23,6 +24,7 @@ from orchestrator.server.run_grants import flow_of, grant_of
 from orchestrator.store.port import StoredFile
 
 router = APIRouter()
+CACHE = "cache"  # the kind of files that a flow keeps from one execution to the next
 MOST_ABOVE = 101  # executions that start each other, one below the other
 
 
@@ -71,6 +73,35 @@ async def purge(request: Request, execution_id: str) -> Response:
 @router.get(internal_paths.FILE_SIZE, response_model=None)
 async def size(request: Request, execution_id: str) -> Response:
     return answers.made({"size": _file(request, execution_id, Asked(request).required("uri")).size})
+
+
+@router.get(internal_paths.CACHE, response_model=None)
+async def cached(request: Request, execution_id: str) -> Response:
+    """What the execution's flow keeps under a name, unless it is older than asked for."""
+    asked, parts = Asked(request), parts_of(request)
+    file = parts.reader.file(CACHE, _cache_owner(request, execution_id), "/" + asked.required("name"))
+    ttl = asked.text("ttl")
+    if file is None or (ttl is not None and datetime.now(UTC) - file.modified > timedelta(seconds=float(ttl))):
+        raise NotFound("nothing is kept under this name")
+    return sent(parts.blobs, file)
+
+
+@router.put(internal_paths.CACHE, response_model=None)
+async def keep_cached(request: Request, execution_id: str) -> Response:
+    parts, owner, path = parts_of(request), _cache_owner(request, execution_id), "/" + Asked(request).required("name")
+    with parts.blobs.draft() as draft:
+        async for chunk in request.stream():
+            await asyncio.to_thread(draft.write, chunk)
+        blob, size = await asyncio.to_thread(draft.keep)
+    before = parts.reader.file(CACHE, owner, path)
+    await parts.executor.put_file(PutFile(kind=CACHE, owner=owner, path=path, size=size, blob=blob))
+    if before is not None:
+        await asyncio.to_thread(parts.blobs.remove, before.blob)
+    return answers.empty(204)
+
+
+def _cache_owner(request: Request, execution_id: str) -> str:
+    return "/".join(flow_of(request, execution_id))
 
 
 @router.get(internal_paths.NAMESPACE_FILES, response_model=None)
