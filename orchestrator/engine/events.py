@@ -124,7 +124,9 @@ class TimerKind(StrEnum):
     SLA = "sla"  # of the execution: it has taken as long as it may
 
 
-Event: TypeAlias = Started | Evaluated | RunReceived | RunOpened | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | PauseAsked | ResumeAsked | RunStopped
+Event: TypeAlias = (
+    Started | Evaluated | RunReceived | RunOpened | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | PauseAsked | ResumeAsked | RunStopped
+)
 
 # --- commands -------------------------------------------------------------------------------------------------------
 

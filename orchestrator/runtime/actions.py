@@ -28,7 +28,7 @@ class Actions:
         restarts, replays, expressions = Restarts(executor, self._executions), Replays(executor, self._executions), Expressions(executor, self._executions)
         pausing = Pausing(executor, self._executions)
         queueing = Queueing(executor, self._executions, pausing)
-        executor.calling.reopen = restarts.go_on
+        executor.calling.earlier.reopen = restarts.go_on
         self._verbs: dict[str, Callable[[ExecutionAction], Awaitable[Json]]] = {
             "kill": self._kill,
             "delete": self._delete,

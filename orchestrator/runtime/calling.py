@@ -17,14 +17,14 @@ from orchestrator.engine.standing import dispatched, received
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import OrchestratorError, Refused
 from orchestrator.lang.expressions import NeedsServices, Renderer
-from orchestrator.model.dispatch import Outcome
-from orchestrator.model.execution import Cause, Execution, TaskRun
-from orchestrator.model.file_uri import FileUri
+from orchestrator.model.execution import Execution, TaskRun
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Json
-from orchestrator.runtime.called import Called, Caller, called_ids, caller_of
+from orchestrator.runtime import call_texts as texts
+from orchestrator.runtime.called import Called, Caller, caller_of
 from orchestrator.runtime.calls import Calls
+from orchestrator.runtime.earlier_calls import EarlierCalls
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.turn import Turn
 from orchestrator.sdk import RestartBehavior
@@ -33,19 +33,17 @@ if TYPE_CHECKING:
     from orchestrator.runtime.executor import Executor
 
 MOST_PER_TURN = 100  # executions of one run that are started, looked for or ended in one turn
-Answers = Mapping[str, Json] | OrchestratorError
 
 
 class Calling:
-    """`reopen` sets a failed execution back and lets it go on; it raises Refused when nothing in it can begin again."""
+    """Its methods are called in turns of the executor. What is due is done by `go_on`, so that nothing is decided within a decision."""
 
     def __init__(self, executor: Executor) -> None:
-        self._executor, self._called = executor, Called(executor)
+        self._executor, self._called, self.earlier = executor, Called(executor), EarlierCalls(executor)
         self._calls: dict[str, Calls] = {}  # by task run
         self._below: defaultdict[str, dict[str, None]] = defaultdict(dict)  # by execution: the unfinished ones that it started
         self._due: deque[Callable[[Turn], None]] = deque()
         self._apart: set[asyncio.Task[None]] = set()
-        self.reopen: Callable[[Turn, Execution], None] | None = None
 
     # --- what the executor tells
 
@@ -136,19 +134,10 @@ class Calling:
             self._amend(turn, calls, calls_since=since)
         if run.state.current is State.KILLING:
             calls.stopped = calls.looks = True
-        if caller.items_from() is None:
+        if (source := caller.items_from()) is None:
             self._start_some(calls, turn)
         else:
-            self._on_a_thread(calls, partial(self._items, live.view, run, *(caller.items_from() or ("", ""))), self._with_items)
-
-    def _items(self, view: ExecutionView, run: TaskRun, task_id: str, output: str) -> tuple[str, ...]:
-        """The URIs of a list that a task beside the run has made. Raises Refused for a list of another execution's."""
-        maker = view.run(view.counters.at((run.parent_id, run.branch, run.iteration, task_id)) or "")
-        text = str(maker.outputs.get(output) if maker is not None else None)
-        services = self._executor.head_renderer.services
-        if services is None or FileUri.parse(text).execution_id != run.execution_id:
-            raise Refused(f"{text} is no list of items of this execution")
-        return tuple(services.read(text, {}).splitlines())
+            self._on_a_thread(calls, partial(texts.items_of, live.view, run, source, self._executor.head_renderer), self._with_items)
 
     def _with_items(self, calls: Calls, items: tuple[str, ...], turn: Turn) -> None:
         calls.items = items
@@ -168,32 +157,14 @@ class Calling:
         if not fresh or calls.stopped:
             self._carry_on(calls, turn)
             return
-        contexts = self._contexts(live.view, run, calls, fresh)
+        questions = calls.caller.questions()
+        contexts = texts.contexts(self._executor.dispatcher.head_context(live.view, run, questions), calls.items, fresh)
         try:
-            self._start(calls, self._rendered(Renderer(), calls, contexts), turn)
+            self._start(calls, texts.rendered(Renderer(), questions, contexts), turn)
         except NeedsServices:
-            self._on_a_thread(calls, partial(self._rendered, self._executor.head_renderer, calls, contexts), self._start)
+            self._on_a_thread(calls, partial(texts.rendered, self._executor.head_renderer, questions, contexts), self._start)
 
-    def _contexts(self, view: ExecutionView, run: TaskRun, calls: Calls, numbers: Sequence[int]) -> list[tuple[int, Mapping[str, Any]]]:
-        context = self._executor.dispatcher.head_context(view, run, calls.caller.questions())
-        if calls.items is None:
-            return [(number, context) for number in numbers]
-        about = context.get("taskrun", {})
-        return [(number, {**context, "taskrun": {**about, "items": calls.items[number], "iteration": number}}) for number in numbers]
-
-    def _rendered(self, renderer: Renderer, calls: Calls, contexts: Sequence[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, Answers]]:
-        """What each call's templates say, or why they say nothing."""
-        questions, found = dict(calls.caller.questions()), list[tuple[int, Answers]]()
-        for number, context in contexts:
-            try:
-                found.append((number, renderer.render_any(questions, context)))
-            except NeedsServices:
-                raise
-            except OrchestratorError as err:
-                found.append((number, err))
-        return found
-
-    def _start(self, calls: Calls, rendered: Sequence[tuple[int, Answers]], turn: Turn) -> None:
+    def _start(self, calls: Calls, rendered: Sequence[tuple[int, texts.Answers]], turn: Turn) -> None:
         found = self._current(calls)
         if found is None:
             return
@@ -228,46 +199,21 @@ class Calling:
 
     def _is_there(self, calls: Calls, run: TaskRun, number: int, turn: Turn) -> bool:
         """Whether a call's execution was started before: it is waited for, or taken as it ended, or set back if the run begins again."""
-        execution = self._found(run, number, turn)
+        execution = self.earlier.latest(run, number, turn)
         if execution is None:
             return False
-        if execution.current.ended and execution.current.failed and execution.state.last < _began_again(run) and not calls.stopped:
-            if not self._reopened(execution, turn):
+        if self.earlier.is_void(run, execution) and not calls.stopped:
+            if not self.earlier.goes_on(execution, turn):
                 return False
         elif execution.current.ended or not calls.caller.wait:
             calls.ends[execution.current if calls.caller.wait else State.SUCCESS] += 1
-            calls.last = self._view(execution)
+            calls.last = self.earlier.view(execution)
             self._amend(turn, calls, outputs={"executionId": execution.id} if calls.items is None else calls.told())
             return True
         self._note(calls, execution.id, number, turn)
         if calls.stopped:
             self._due.append(partial(self._kill, execution.id))
         return True
-
-    def _found(self, run: TaskRun, number: int, turn: Turn) -> Execution | None:
-        """The latest execution of a call."""
-        for execution_id in called_ids(run, number):
-            live = self._executor.live.get(execution_id)
-            found = live.view.execution if live is not None else turn.executions.get(execution_id) or self._executor.store.execution(execution_id)
-            if found is not None:
-                return found
-        return None
-
-    def _reopened(self, execution: Execution, turn: Turn) -> bool:
-        try:
-            if self.reopen is None:
-                return False
-            self.reopen(turn, execution)
-        except Refused:  # it failed without any task run: a new one is started
-            return False
-        return True
-
-    def _view(self, execution: Execution) -> ExecutionView | None:
-        live = self._executor.live.get(execution.id)
-        if live is not None:
-            return live.view
-        saved = self._executor.flows.saved(execution.namespace, execution.flow_id, execution.flow_revision)
-        return ExecutionView(saved.flow, execution, self._executor.store.task_runs(execution.id), self._executor.flows.resolve) if saved else None
 
     # --- ending
 
@@ -305,9 +251,9 @@ class Calling:
             self._outcome(calls, calls.last.execution.outputs if calls.last is not None else {}, turn)
             return
         context = self._executor.dispatcher.sealed_context(calls.last, None, templates)
-        self._on_a_thread(calls, partial(_results, self._executor.head_renderer, templates, context), self._outcome)
+        self._on_a_thread(calls, partial(texts.results_of, self._executor.head_renderer, templates, context), self._outcome)
 
-    def _outcome(self, calls: Calls, results: Mapping[str, Json] | OrchestratorError, turn: Turn) -> None:
+    def _outcome(self, calls: Calls, results: texts.Answers, turn: Turn) -> None:
         found = self._current(calls)
         if found is None:
             return
@@ -315,26 +261,8 @@ class Calling:
         if isinstance(results, OrchestratorError):
             calls.error, results = f"Failed to extract outputs: {results}", {}
             say(turn, live, Level.WARN, calls.error, run.id)
-        state, last = calls.state(), calls.last.execution if calls.last is not None else None
-        outputs = dict(run.outputs) if calls.items is None else calls.told()
-        if calls.items is None and last is not None:
-            outputs |= {"state": last.current.value, **({"outputs": dict(results)} if results else {})}
-        said = calls.error or (_failure(calls, last) if state is not State.SUCCESS else None)
-        cause = Cause.EXCEPTION if state is State.FAILED else None
-        outcome = Outcome.model_validate(
-            {
-                "task_run_id": run.id,
-                "execution_id": run.execution_id,
-                "lease": calls.lease,
-                "at": turn.now,
-                "state": state.value,
-                "outputs": outputs,
-                "cause": cause,
-                "error": said,
-            }
-        )
         del self._calls[calls.run_id]
-        self._executor.step(turn, live, RunEnded(outcome))
+        self._executor.step(turn, live, RunEnded(calls.outcome(run, results, turn.now)))
 
     # --- the run, and threads
 
@@ -377,24 +305,3 @@ class Calling:
             calls.error = calls.error or str(err)
             say(turn, found[0], Level.ERROR, str(err), calls.run_id)
             self._carry_on(calls, turn)
-
-
-def _results(renderer: Renderer, templates: Mapping[str, Json], context: Mapping[str, Any]) -> Mapping[str, Json] | OrchestratorError:
-    try:
-        found: Mapping[str, Json] = renderer.render_any(dict(templates), context)
-    except OrchestratorError as err:
-        return err
-    return found
-
-
-def _began_again(run: TaskRun) -> Any:
-    """When the run was last set back to its beginning."""
-    return next((entry.date for entry in reversed(run.state.histories) if entry.state is State.RESTARTED), run.state.start)
-
-
-def _failure(calls: Calls, last: Execution | None) -> str:
-    if calls.items is None and last is not None:
-        return f"execution {last.id} of flow {last.namespace}.{last.flow_id} ended {last.current.value}"
-    return "of the executions started, " + ", ".join(f"{count} ended {state.value}" for state, count in calls.ends.items())
-
-

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from orchestrator.engine.view import ExecutionView
+from orchestrator.model.dispatch import Outcome
+from orchestrator.model.execution import Cause, TaskRun
 from orchestrator.model.state import State
 from orchestrator.model.values import Json
 from orchestrator.sdk import Caller
@@ -68,3 +71,28 @@ class Calls:
         going = {"CREATED": self.total - self.begun, "RUNNING": len(self.going)} if self.caller.wait else {}
         counts: Mapping[str, int] = {**going, **{state.value: count for state, count in self.ends.items()}}
         return {"numberOfBatches": self.total, "iterations": counts}
+
+    def outcome(self, run: TaskRun, results: Mapping[str, Json], at: datetime) -> Outcome:
+        """How the run ends. `results` are the outputs of the one execution, or what was taken from it."""
+        state, last = self.state(), self.last.execution if self.last is not None else None
+        outputs = self.told() if self.items is not None else dict(run.outputs)
+        if self.items is None and last is not None:
+            outputs |= {"state": last.current.value, **({"outputs": dict(results)} if results else {})}
+        return Outcome.model_validate(
+            {
+                "task_run_id": run.id,
+                "execution_id": run.execution_id,
+                "lease": self.lease,
+                "at": at,
+                "state": state.value,
+                "outputs": outputs,
+                "cause": Cause.EXCEPTION if state is State.FAILED else None,
+                "error": self.error or (self._why() if state is not State.SUCCESS else None),
+            }
+        )
+
+    def _why(self) -> str:
+        last = self.last.execution if self.last is not None else None
+        if self.items is None and last is not None:
+            return f"execution {last.id} of flow {last.namespace}.{last.flow_id} ended {last.current.value}"
+        return "of the executions started, " + ", ".join(f"{count} ended {state.value}" for state, count in self.ends.items())

@@ -120,9 +120,8 @@ class MergeOutputs(Task):
 
     def run(self, ctx: RunContext) -> Mapping[str, Json]:
         with folder_of(ctx) as folder:
-            path, number = folder / "outputs", 0
+            path = folder / "outputs"
             with path.open("w") as out:
-                for number, outputs in enumerate(ctx.records.outputs_of_called(self.called_by), 1):
+                for outputs in ctx.records.outputs_of_called(self.called_by):
                     out.write(json.dumps(outputs, ensure_ascii=False, separators=(",", ":")) + "\n")
-            return {"subflowOutputs": ctx.files.put(path, "outputs.ion")} if number else {}
-
+            return {"subflowOutputs": ctx.files.put(path, "outputs.ion")} if path.stat().st_size else {}

@@ -94,4 +94,3 @@ def _instant(value: Json) -> datetime | None:
         return _INSTANT.validate_python(text_of(value))
     except ValidationError as err:
         raise TaskFailed(f"`scheduleDate` must be a moment with its zone, such as 2030-01-01T08:00:00Z, and is: {text_of(value)[:100]}") from err
-

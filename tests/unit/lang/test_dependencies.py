@@ -9,6 +9,7 @@ from orchestrator.model.flow import Flow
 SUBFLOW = "io.kestra.plugin.core.flow.Subflow"
 LOG = "{id: t, type: io.kestra.plugin.core.log.Log, message: x}"
 CORE = "io.kestra.plugin.core"
+GATHERED = "    preconditions:\n      id: p\n      flows: [{namespace: a.b, flowId: up}, {namespace: c, flowId: elsewhere}]\n"
 
 
 def _flow(flow_id: str, *tasks: str, namespace: str = "a.b", triggers: str = "") -> Flow:
@@ -43,7 +44,7 @@ def test_a_trigger_hears_of_the_flows_that_its_conditions_let_pass() -> None:
         _flow("elsewhere", namespace="c"),
         _flow("by-flow", triggers=_hears(f"{{type: {CORE}.condition.ExecutionFlow, namespace: a.b, flowId: up}}")),
         _flow("by-namespace", triggers=_hears(f"{{type: {CORE}.condition.ExecutionNamespace, namespace: c}}")),
-        _flow("gathers", triggers=_hears(more="    preconditions:\n      id: p\n      flows: [{namespace: a.b, flowId: up}, {namespace: c, flowId: elsewhere}]\n")),
+        _flow("gathers", triggers=_hears(more=GATHERED)),
     ]
     found = {(edge.source[1], edge.target[1]) for edge in edges_of(flows)}
     assert found == {("up", "by-flow"), ("elsewhere", "by-namespace"), ("up", "gathers"), ("elsewhere", "gathers")}

@@ -67,7 +67,7 @@ def test_a_subflow_gets_inputs_and_gives_its_outputs_back(tmp_path: Path) -> Non
             assert parent["state"]["current"] == "SUCCESS"
             assert call["outputs"] == {"executionId": child["id"], "state": "SUCCESS", "outputs": {"greeting": "hello parent"}}
             assert [a["state"]["current"] for a in call["attempts"]] == ["SUCCESS"]
-            assert child["trigger"]["type"] == SUBFLOW and child["trigger"]["id"] == "call"
+            assert (child["trigger"]["type"], child["trigger"]["id"]) == (SUBFLOW, "call")
             assert child["trigger"]["variables"]["executionId"] == parent["id"]
 
     asyncio.run(check())

@@ -14,7 +14,6 @@ from orchestrator.store.database import DatabaseStore
 from tests.unit.runtime.executor_house import house
 from tests.unit.runtime.test_subflows import CHILD, FAILING, SLEEPING, _parent
 
-
 PARENT = "0000000000parent000000"
 
 

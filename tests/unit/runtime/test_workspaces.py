@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,16 @@ def _run(execution: Any, task_id: str) -> Any:
     return [run for run in execution["taskRunList"] if run["taskId"] == task_id][-1]
 
 
-def _left_behind(folder: Path) -> list[str]:
-    return [path.name for path in (folder / "work").rglob("workspace-*")]
+def _nothing_is_left(folder: Path) -> None:
+    """Wait until the folder is gone: it is removed once the end of the run is saved."""
+    deadline = time.monotonic() + 5
+    while any((folder / "work").rglob("workspace-*")):
+        assert time.monotonic() < deadline, "the folder is still there"
+        time.sleep(0.02)
 
 
 async def _sleeping(own: House, execution: Any) -> Any:
-    return await own.until(
-        execution["id"], lambda e: any(run["taskId"] == "sleep" and run["state"]["current"] == "RUNNING" for run in e["taskRunList"])
-    )
+    return await own.until(execution["id"], lambda e: any(run["taskId"] == "sleep" and run["state"]["current"] == "RUNNING" for run in e["taskRunList"]))
 
 
 def test_tasks_find_the_files_of_those_before_them(tmp_path: Path) -> None:
@@ -54,9 +57,7 @@ def test_tasks_find_the_files_of_those_before_them(tmp_path: Path) -> None:
             assert sorted(_run(ended, "read")["outputs"]["uris"]) == ["in.txt", "out/a.txt"]
             assert list(_run(ended, "home")["outputs"]["outputFiles"]) == ["out/a.txt"]
             assert len(_run(ended, "home")["attempts"]) == 1
-            async with asyncio.timeout(5):
-                while _left_behind(tmp_path):
-                    await asyncio.sleep(0.02)
+            await asyncio.to_thread(_nothing_is_left, tmp_path)
 
     asyncio.run(check())
 
@@ -108,7 +109,8 @@ def test_failures_and_conditions_are_those_of_any_leader(tmp_path: Path, tasks: 
 def test_a_task_of_it_is_tried_again_in_the_same_folder(tmp_path: Path) -> None:
     async def check() -> None:
         async with house(tmp_path) as own:
-            again = f"{{id: again, type: {SHELL}, {PROCESS}, retry: {{type: constant, interval: PT0.05S, maxAttempts: 3}}, commands: ['echo x >> n', '[ $(wc -l < n) = 3 ]']}}"
+            retry = "retry: {type: constant, interval: PT0.05S, maxAttempts: 3}"
+            again = f"{{id: again, type: {SHELL}, {PROCESS}, {retry}, commands: ['echo x >> n', '[ $(wc -l < n) = 3 ]']}}"
             ended = await own.run(_flow(again))
             assert _states(ended) == [("home", "SUCCESS"), ("again", "SUCCESS")]
             assert len(_run(ended, "again")["attempts"]) == 3
@@ -124,9 +126,7 @@ def test_a_kill_ends_what_runs_and_removes_the_folder(tmp_path: Path) -> None:
             await own.call("act", execution_id=execution["id"], verb="kill")
             ended = await own.ended(execution["id"])
             assert _states(ended) == [("home", "KILLED"), ("sleep", "KILLED")]
-            async with asyncio.timeout(5):
-                while _left_behind(tmp_path):
-                    await asyncio.sleep(0.02)
+            await asyncio.to_thread(_nothing_is_left, tmp_path)
 
     asyncio.run(check())
 
