@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from orchestrator.runtime.new_ids import new_id
 from orchestrator.settings import Settings
 from orchestrator.store.opening import open_store
 from orchestrator.store.port import Page
+from tests.unit.runtime.house_services import HouseServices
 
 
 class House:
@@ -25,6 +27,7 @@ class House:
 
     def __init__(self, parts: ExecutorParts, cluster: InlineCluster) -> None:
         self.parts, self.cluster = parts, cluster
+        self.loop = asyncio.get_running_loop()
 
     async def call(self, method: str, **request: Any) -> Any:
         return json.loads(await self.parts.intake.call(method, json.dumps(request)))
@@ -41,6 +44,14 @@ class House:
         """All executions there are, oldest first."""
         found = self.parts.executor.store.executions((), Page(size=1000, sort=(("state.startDate", True),)))
         return list(found.rows)
+
+    async def until_there_are(self, count: int, within: float = 10) -> list[Execution]:
+        """All executions once there are so many."""
+        async with asyncio.timeout(within):
+            while True:
+                if len(found := self.executions()) >= count:
+                    return found
+                await asyncio.sleep(0.02)
 
     async def shown(self, execution_id: str) -> Any:
         """An execution as it is now."""
@@ -84,13 +95,23 @@ class House:
 
 @asynccontextmanager
 async def house(
-    folder: Path, *, groups: tuple[str, ...] = ("",), slots: int = 8, machine: Mapping[str, float] | None = None, **settings: Any
+    folder: Path,
+    *,
+    groups: tuple[str, ...] = ("",),
+    slots: int = 8,
+    machine: Mapping[str, float] | None = None,
+    stores_files: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[House]:
-    """`settings` are those of the server, such as `worker_groups`; `machine` the resources of every worker's machine."""
+    """With `stores_files` tasks keep their files in the house's store, else each in a memory of its own.
+
+    `settings` are those of the server, such as `worker_groups`; `machine` the resources of every worker's machine.
+    """
+    own: Future[House] = Future()  # workers may begin before it is there
     store = open_store(f"sqlite:///{folder / 'orchestrator.db'}", migrate=True)
     cluster = InlineCluster(
         base=folder / "work",
-        services=lambda dispatch: LocalServices(),
+        services=lambda dispatch: HouseServices(own.result(10), dispatch) if stores_files else LocalServices(),
         installation=store.installation().id,
         groups=groups,
         slots=slots,
@@ -99,7 +120,8 @@ async def house(
     parts = await started(Settings(data=str(folder), **settings), store, cluster, new_id())
     cluster.reports_to(parts.reports.take)
     try:
-        yield House(parts, cluster)
+        own.set_result(House(parts, cluster))
+        yield own.result()
     finally:
         await asyncio.to_thread(cluster.close)
         await parts.executor.close()
