@@ -93,6 +93,11 @@ def flowable_of(spec: TaskSpec) -> Flowable | None:
     return built if isinstance(built, Flowable) else None
 
 
+def starts_executions(spec: TaskSpec) -> bool:
+    """Whether the server itself does a task: it starts executions. Raises TaskFailed when its properties are bad."""
+    return isinstance(_built(spec), Caller)
+
+
 def _built(spec: TaskSpec) -> Flowable | Caller | None:
     kind: type[AnyTask] = registry.load("task", spec.type)
     if not issubclass(kind, Flowable | Caller):
