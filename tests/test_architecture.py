@@ -41,9 +41,12 @@ LATE: dict[str, set[str]] = {
 ONLY_IN: dict[str, set[str]] = {
     "yaml": {"lang"},
     "jinja2": {"lang"},
-    "sqlalchemy": {"store", "plugins.*.client"},
+    "sqlalchemy": {"store", "plugins.*.client", "plugins.*.*_client"},
     "alembic": {"store"},
     "psycopg": {"store", "plugins.*.*_client"},
+    "pymysql": {"plugins.*.*_client"},
+    "pymssql": {"plugins.*.*_client"},
+    "duckdb": {"plugins.*.*_client"},
     "fastapi": {"server"},
     "starlette": {"server"},
     "uvicorn": {"server"},
