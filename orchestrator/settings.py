@@ -20,7 +20,7 @@ from orchestrator.model.worker_group import WorkerGroup
 
 PREFIX = "ORCHESTRATOR_"
 ENV_PREFIXES = ("KESTRA_", "ENV_")  # variables of the server shown to templates as `envs.<rest in lower case>`
-ONLY_IN_FILE = ("globals", "envs", "secrets", "worker_groups", "namespaces", "plugin_defaults")  # no one text could hold them
+ONLY_IN_FILE = ("globals", "envs", "secrets", "worker_groups", "namespaces", "plugin_defaults", "storage_options")  # no one text could hold them
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -32,6 +32,8 @@ class Settings(Frozen):
     port: int = Field(8080, ge=0, le=65535)
     api_token: str | None = Field(None, repr=False)
     database: str | None = Field(None, repr=False)  # default: SQLite in `data`
+    storage: str | None = None  # of files: s3://bucket/prefix, gs://bucket/prefix or a folder; default: in `data`
+    storage_options: Mapping[str, Json] = Field(default_factory=dict, repr=False)  # what fsspec's library for it is told
     encryption_secret_key: str | None = Field(None, repr=False)  # base64 of 32 bytes
     slots: int | None = Field(None, ge=1)  # of the default worker; default 8 x CPUs
     default_runner: Literal["auto", "docker", "process"] = "auto"

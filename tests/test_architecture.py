@@ -43,6 +43,7 @@ ONLY_IN: dict[str, set[str]] = {
     "jinja2": {"lang"},
     "sqlalchemy": {"store", "plugins.*.client", "plugins.*.*_client"},
     "alembic": {"store"},
+    "fsspec": {"store"},
     "psycopg": {"store", "plugins.*.*_client"},
     "pymysql": {"plugins.*.*_client"},
     "pymssql": {"plugins.*.*_client"},
