@@ -32,6 +32,7 @@ tasks:
     inputFiles: {numbers.txt: "{{ outputs.make.outputFiles['numbers.txt'] }}"}
     commands: ['echo "::{\\"outputs\\":{\\"lines\\":$(wc -l < numbers.txt)}}::"']
   - {id: size, type: io.kestra.plugin.core.storage.Size, uri: "{{ outputs.make.outputFiles['numbers.txt'] }}"}
+  - {id: head, type: io.kestra.plugin.core.debug.Return, runIf: "{{ (read(outputs.make.outputFiles['numbers.txt']) | length) > 9 }}", format: read}
   - {id: read, type: io.kestra.plugin.core.debug.Return, format: "{{ read(outputs.make.outputFiles['numbers.txt']) | length }}"}
 """
 
@@ -57,7 +58,8 @@ def test_files_of_executions_lie_in_the_bucket_and_go_with_it(tmp_path: Path, s3
         done = server.execute(server.flow(FLOW), wait=True)
         outputs = {run["taskId"]: run["outputs"] for run in done["taskRunList"]}
         assert done["state"]["current"] == "SUCCESS", server.logs(done["id"])
-        assert (outputs["count"]["vars"], outputs["size"], outputs["read"]) == ({"lines": 200000}, {"size": 1288895}, {"value": "1288895"})
+        assert (outputs["count"]["vars"], outputs["size"], outputs["read"]["value"]) == ({"lines": 200000}, {"size": 1288895}, "1288895")
+        assert outputs["head"] == {"value": "read"}, "the executor reads it too"
         uri = outputs["make"]["outputFiles"]["numbers.txt"]
         assert len(server.call("GET", f"/api/v1/executions/{done['id']}/file?path={uri}", raw=True)) == 1288895
         assert len(objects(s3)) == 1
