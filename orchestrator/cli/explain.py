@@ -40,7 +40,6 @@ CODES: Mapping[str, str] = {
     "cyclic-dependency": "Tasks or inputs wait for each other in a circle, so none could ever start.",
     "recursive-flow": "The flow starts itself without end.",
     "system-label": "Labels that begin with `system.` are set by the server only.",
-    "not-acted-on": "The property is accepted so that the flow can be used as it is, and has no effect in this version.",
     "unknown-worker-group": "Worker groups are declared on the server, and this is none of them. Mind its spelling; `orchestrator worker-group ls` lists "
     "them, `orchestrator worker-group create KEY` declares one.",
     "no-such-group": "No worker group of the server has the tags that the selector asks for: its key, tags and labels, and the labels of its live workers "

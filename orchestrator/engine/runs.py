@@ -10,7 +10,7 @@ from orchestrator.engine.endings import begun, closed, end_run, fail_before, try
 from orchestrator.engine.events import Run, RunEnded, RunLost, RunReceived, RunRefused, RunStopped, SetTimer, StopRun, TimerKind
 from orchestrator.engine.retry import next_attempt
 from orchestrator.model.dispatch import Outcome
-from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun
+from orchestrator.model.execution import Attempt, Cause, Phase, PhaseName, TaskRun
 from orchestrator.model.flow import Retry, RetryBehavior, TaskSpec
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
@@ -128,7 +128,7 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
     spec = draft.spec(run)
     killing = run.state.current is State.KILLING
     fields: dict[str, object] = {
-        "attempts": closed(run.attempts, State.KILLED if killing else state, at),
+        "attempts": closed(_with_log(run.attempts, outcome), State.KILLED if killing else state, at),
         "outputs": dict(outcome.outputs) if outcome is not None else run.outputs,
         "phases": with_phase(run, PhaseName.ENDED, at),
         "cause": cause,
@@ -138,13 +138,20 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
         if _try_again(draft, run, spec, fields, at):
             return
         if not draft.execution.state.current.ended and try_anew(draft, _retry_of_task(draft, run, spec), at):
-            fields["attempts"] = closed(run.attempts, State.RETRIED, at)
+            fields["attempts"] = closed(_with_log(run.attempts, outcome), State.RETRIED, at)
             end_run(draft, run, State.RETRIED, at=at, **fields)
             draft.todo.append(GiveWay())
             return
     if state is State.SUCCESS and len(run.attempts) > 1 and (retry := _retry(draft, run, spec)) is not None and retry.warning_on_retry:
         state = State.WARNING
     end_run(draft, run, state, at=at, **fields)
+
+
+def _with_log(attempts: tuple[Attempt, ...], outcome: Outcome | None) -> tuple[Attempt, ...]:
+    """The attempts, the last with the file that its lines are kept in."""
+    if outcome is None or outcome.log_file is None or not attempts:
+        return attempts
+    return (*attempts[:-1], attempts[-1].model_copy(update={"log_file": outcome.log_file}))
 
 
 def _take_along(draft: Draft, outcome: Outcome) -> None:

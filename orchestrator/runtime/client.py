@@ -23,6 +23,7 @@ from orchestrator.runtime.requests import (
     DeleteFiles,
     DeleteFlow,
     DeleteKeys,
+    DeleteLogs,
     DrainWorker,
     EndToken,
     ExecutionAction,
@@ -120,6 +121,9 @@ class ExecutorClient:
     async def logs_after(self, request: LogsAfter) -> Json:
         """[[number, LogEntry], ...], in the order they were taken."""
         return json.loads(await self._ask("logs_after", request))
+
+    async def delete_logs(self, request: DeleteLogs) -> None:
+        await self._ask("delete_logs", request)
 
     async def put_key(self, request: PutKey) -> None:
         await self._ask("put_key", request)
