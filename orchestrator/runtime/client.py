@@ -111,7 +111,7 @@ class ExecutorClient:
         return changed
 
     async def explain_trigger(self, name: TriggerName) -> Json:
-        """Why it is not being evaluated, or that it is: {"kind", "since", "evidence"}. Raises NotFound."""
+        """Why it is not being evaluated, or that it is: {"kind", "since", "evidence", "explanation"}. Raises NotFound."""
         return json.loads(await self._ask("explain_trigger", name))
 
     async def watch(self, request: Watch) -> Json:
