@@ -55,7 +55,7 @@ class Explaining:
         if task is not None and not runs:
             return self._of_ended_runs([run for run in live.view.runs if _meant(run, task)], task)
         waits = [run for run in runs if run.state.current is State.PAUSED or not live.view.counters.active(run.id)]
-        if not waits:
+        if runs and not waits:
             return [explain_leader(run, live.view.below(run.id)) for run in runs]
         found = [one for run in waits if (one := self._of_run(live, run)) is not None]
         held = execution.current is State.PAUSED and not live.view.counters.paused

@@ -194,7 +194,7 @@ def _check_end(driven: Driver, *, killed: bool) -> None:
         assert driven.state is next((state for state in order if state in top), State.SUCCESS)
 
 
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(_FLOWS, st.data())
 def test_any_events_in_any_order_leave_a_way_to_the_end(drawn: dict[str, Any], data: st.DataObject) -> None:
     driven, asked_to_die = Driver(_flow_of(drawn)), False
@@ -238,7 +238,7 @@ def _to_the_end(driven: Driver) -> None:
         _check(driven)
 
 
-@settings(max_examples=1200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_FLOWS)
 def test_a_restart_at_every_moment_gives_the_same_end(drawn: dict[str, Any]) -> None:
     flow = _flow_of(drawn)
