@@ -156,7 +156,7 @@ def test_a_failure_after_the_end_is_nothing_to_restart_from() -> None:
         restarted(driven.view, driven.now)
     failed = Driver(a_flow(fail("a"), afterExecution=[fail("x")])).run()
     reopened = restarted(failed.view, failed.now)
-    assert ([run.task_id for run in reopened.runs], reopened.execution.after) == (["a"], ())
+    assert ([run.task_id for run in reopened.runs], reopened.execution.after) == (["a"], None)
 
 
 # --- another execution in place of this one

@@ -238,7 +238,7 @@ def _to_the_end(driven: Driver) -> None:
         _check(driven)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_FLOWS)
 def test_a_restart_at_every_moment_gives_the_same_end(drawn: dict[str, Any]) -> None:
     flow = _flow_of(drawn)
