@@ -1,4 +1,4 @@
-"""`orchestrator execution restart|replay|force-run`: what people do to an execution by hand."""
+"""`orchestrator execution restart|replay|pause|resume|force-run`: what people do to an execution by hand."""
 
 from __future__ import annotations
 
@@ -42,6 +42,40 @@ def replay(
     _tell(acted, f"replaying {old['id']} as {acted['id']}", as_json=as_json)
 
 
+@app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator execution pause 4hUz")
+def pause(identity: Id, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
+    """Let nothing new of a running execution begin until it is resumed; what runs may end."""
+    client = connect(server, token)
+    acted = _act(client, identity, "pause", [])
+    _tell(acted, f"paused {acted['id']}", as_json=as_json, next_step=f"orchestrator execution resume {acted['id']}")
+
+
+@app.command(
+    cls=Examples,
+    context_settings=HELP,
+    epilog="  orchestrator execution resume 4hUz\n  orchestrator execution resume 4hUz -i approved=true --input-file report=./report.csv",
+)
+def resume(
+    identity: Id,
+    inputs: Annotated[list[str] | None, typer.Option("-i", "--input", metavar="KEY=VALUE", help="A value that its Pause asks for; may be repeated.")] = None,
+    input_files: Annotated[list[str] | None, typer.Option("--input-file", metavar="KEY=PATH", help="A file that it asks for; may be repeated.")] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Let a paused execution go on, with the values that its Pause asks for."""
+    from orchestrator.cli.client import form_body, path
+    from orchestrator.cli.identity import execution_of
+    from orchestrator.cli.run import given_files, pairs
+
+    files = {name: (file.name, file.read_bytes()) for name, file in given_files(input_files).items()}
+    body = form_body(pairs(inputs, "-i"), files)
+    client = connect(server, token)
+    found = execution_of(client, identity)
+    acted = client.json("POST", path("executions", found["id"], "actions", "resume"), body=body)
+    _tell(acted, f"resumed {found['id']}", as_json=as_json)
+
+
 @app.command("force-run", cls=Examples, context_settings=HELP, epilog="  orchestrator execution force-run 4hUz")
 def force_run(identity: Id, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
     """Let an execution begin or go on now, whatever its flow's limit says."""
@@ -71,8 +105,8 @@ def _task_run(execution: dict[str, Any], task: str) -> str:
     return str(found[0])
 
 
-def _tell(execution: dict[str, Any], done: str, *, as_json: bool) -> None:
+def _tell(execution: dict[str, Any], done: str, *, as_json: bool, next_step: str | None = None) -> None:
     if as_json:
         put_json(execution)
     say(done)
-    hint(f"next: orchestrator execution logs -f {execution['id']}")
+    hint(f"next: {next_step or 'orchestrator execution logs -f ' + execution['id']}")

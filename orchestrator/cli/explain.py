@@ -40,7 +40,6 @@ CODES: Mapping[str, str] = {
     "cyclic-dependency": "Tasks or inputs wait for each other in a circle, so none could ever start.",
     "recursive-flow": "The flow starts itself without end.",
     "system-label": "Labels that begin with `system.` are set by the server only.",
-    "not-acted-on": "The property is accepted so that the flow can be used as it is, and has no effect in this version.",
     "unknown-worker-group": "Worker groups are declared on the server, and this is none of them. Mind its spelling; `orchestrator worker-group ls` lists "
     "them, `orchestrator worker-group create KEY` declares one.",
     "no-such-group": "No worker group of the server has the tags that the selector asks for: its key, tags and labels, and the labels of its live workers "
@@ -62,29 +61,29 @@ CODES: Mapping[str, str] = {
 }
 
 
-What = Annotated[
-    str | None, typer.Argument(metavar="[EXECUTION[.TASK] | CODE]", help="An execution's id (any unique beginning), or an error's code.", show_default=False)
-]
-
-
 @app.command(
     cls=Examples,
     context_settings=HELP,
     epilog="  orchestrator explain 4hUz              why an execution does not run, or why it failed\n"
     "  orchestrator explain 4hUz.train        only its task `train`\n"
+    "  orchestrator explain company.team.hello.daily   why a trigger starts nothing\n"
     "  orchestrator explain wrong-type        an error's code\n"
     "  orchestrator explain                   all codes",
 )
 def explain(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="[EXECUTION[.TASK] | CODE]", help="An execution's id (or a beginning of it), or an error's code.", show_default=False),
+        typer.Argument(
+            metavar="[EXECUTION[.TASK] | NAMESPACE.FLOW.TRIGGER | CODE]",
+            help="An execution's id (or a beginning of it), a trigger, or an error's code.",
+            show_default=False,
+        ),
     ] = None,
     as_json: AsJson = False,
     server: Server = None,
     token: Token = None,
 ) -> None:
-    """Explain why an execution does not run or has failed, or what an error's code means."""
+    """Explain why an execution does not run or has failed, why a trigger starts nothing, or what an error's code means."""
     if what is None:
         put_json(dict(CODES)) if as_json else put(table(("CODE", "MEANING"), list(CODES.items())))
     elif what in CODES:
@@ -92,13 +91,49 @@ def explain(
     elif _is_code(what):
         close = get_close_matches(what, CODES, 1)
         raise NotFound(f"no such code: `{what}`\n  help: {f'did you mean `{close[0]}`?' if close else 'orchestrator explain lists them all'}")
-    else:
+    elif not _trigger(what, as_json=as_json, server=server, token=token):
         _execution(what, as_json=as_json, server=server, token=token)
 
 
 def _is_code(text: str) -> bool:
     """Codes are words with hyphens; an id is neither."""
     return bool(re.fullmatch(r"[a-z]+(-[a-z]+)+", text)) or bool(get_close_matches(text, CODES, 1, 0.8))
+
+
+def _trigger(what: str, *, as_json: bool, server: str | None, token: str | None) -> bool:
+    """Tell of the trigger that is meant, if one is. Flows' and triggers' ids may hold dots too, so each way to read the name is tried."""
+    from orchestrator.cli.client import path
+
+    readings = _readings(what)
+    if not readings:
+        return False
+    client = connect(server, token)
+    for reading in readings:
+        try:
+            found = client.json("GET", path("triggers", *reading, "explain"))
+        except NotFound:
+            continue
+        _show(found, as_json=as_json)
+        return True
+    return False
+
+
+def _show(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        put_json(found)
+        return
+    for line in _told(found):
+        put(line)
+
+
+def _readings(what: str) -> list[tuple[str, str, str]]:
+    """NAMESPACE.FLOW.TRIGGER, or the same with slashes; the likeliest reading first."""
+    if what.count("/") == 2:
+        namespace, flow, trigger = what.split("/")
+        return [(namespace, flow, trigger)]
+    parts = what.split(".")
+    cuts = [(flow, trigger) for trigger in range(len(parts) - 1, 1, -1) for flow in range(trigger - 1, 0, -1)]
+    return [(".".join(parts[:flow]), ".".join(parts[flow:trigger]), ".".join(parts[trigger:])) for flow, trigger in cuts]
 
 
 def _execution(what: str, *, as_json: bool, server: str | None, token: str | None) -> None:
@@ -109,11 +144,7 @@ def _execution(what: str, *, as_json: bool, server: str | None, token: str | Non
     client = connect(server, token)
     execution = execution_of(client, prefix)
     found = client.json("GET", path("executions", execution["id"], "explain"), query=[("task", task)] if task else [])
-    if as_json:
-        put_json(found)
-        return
-    for line in _told(found):
-        put(line)
+    _show(found, as_json=as_json)
 
 
 def _told(found: dict[str, Any]) -> Iterator[str]:
@@ -123,10 +154,11 @@ def _told(found: dict[str, Any]) -> Iterator[str]:
         state = found["state"]
         yield f"{shape(state)} {state}: nothing of it waits"
     for one in found["explanations"]:
-        name = one.get("taskId") or one.get("executionId")
+        name = one.get("taskId") or one.get("executionId") or one.get("triggerId")
         value = f" [{one['value']}]" if one.get("value") is not None else ""
         since = f" · since {ago(one['since'], now())}" if one.get("since") else ""
-        yield f"{shape(one['state'])} {name}{value} · {one['state']} · {one['reason']}{since}"
+        state = f" · {one['state']}" if one.get("state") else ""
+        yield f"{shape(one['state']) if state else '·'} {name}{value}{state} · {one['reason']}{since}"
         yield f"  {harmless(one['message'])}"
         for passed in one.get("evidence", {}).get("passedOver") or ():
             yield f"  passed over {passed['place']}: {passed['reason']}" + (f", {harmless(passed['detail'])}" if passed.get("detail") else "")

@@ -55,7 +55,7 @@ def run(
     in_job = server is None and job is not None
     if in_job:
         leave_its_modules()
-    given = Start(pairs(inputs, "-i"), _files(input_files), tuple(pairs(labels, "--label").items()))
+    given = Start(pairs(inputs, "-i"), given_files(input_files), tuple(pairs(labels, "--label").items()))
     source = read_source(file)
     refuse_inputs(source, file, given.inputs, given.files)  # before the flow is saved, and before a server is started for it
     session = open_session(server, token, in_job=in_job, source=source, file=file, own_port=own_port)
@@ -127,7 +127,8 @@ def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     return found
 
 
-def _files(texts: Sequence[str] | None) -> dict[str, Path]:
+def given_files(texts: Sequence[str] | None) -> dict[str, Path]:
+    """`KEY=PATH` texts as a map. Raises Refused for a path at which there is no file."""
     found = {key: Path(value) for key, value in pairs(texts, "--input-file").items()}
     for key, file in found.items():
         if not file.is_file():

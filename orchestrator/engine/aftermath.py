@@ -17,7 +17,7 @@ def afterwards(flow: Flow) -> dict[str, object]:
     """What is noted on an execution that ends: the lists that are to run still, and whether conditions are to be asked first."""
     names = [f"{LISTENERS}{at}" for at, listener in enumerate(flow.listeners) if listener.tasks]
     names += [AFTER] if flow.after_execution else []
-    return {"after": tuple(names), "unheard": any(listener.conditions for listener in flow.listeners)} if names else {}
+    return {"after": tuple(names), "unheard": any(listener.conditions for listener in flow.listeners) or None} if names else {}
 
 
 def ask_listeners(draft: Draft) -> bool:
@@ -36,14 +36,14 @@ def on_listeners(draft: Draft, event: Evaluated) -> bool:
         return False
     if event.error is not None:
         draft.say(Level.WARN, f"The conditions of the listeners cannot be evaluated: {event.error}")
-    meant = tuple(name for name in draft.execution.after if name == AFTER or truthy(event.answers.get(name.removeprefix(LISTENERS))))
-    draft.amend(after=meant, unheard=False)
+    meant = tuple(name for name in draft.execution.after or () if name == AFTER or truthy(event.answers.get(name.removeprefix(LISTENERS))))
+    draft.amend(after=meant, unheard=None)
     return True
 
 
 def rosters(draft: Draft) -> list[Roster]:
     """The lists that run after the end, in their order."""
-    return [roster for roster in draft.view.root.others if roster.branch in draft.execution.after]
+    return [roster for roster in draft.view.root.others if roster.branch in (draft.execution.after or ())]
 
 
 def is_over(view: ExecutionView) -> bool:

@@ -59,6 +59,12 @@ class Draft:
     def run(self, run_id: str) -> TaskRun | None:
         return None if run_id in self._gone else self._runs.get(run_id) or self.view.run(run_id)
 
+    def runs(self) -> list[TaskRun]:
+        """All runs, those of this draft included, in the order they were made."""
+        made = [run_id for run_id in self._runs if self.view.run(run_id) is None]
+        ids = (*(run.id for run in self.view.runs), *made)
+        return [run for run_id in ids if (run := self.run(run_id)) is not None]
+
     def known(self, run_id: str) -> TaskRun:
         """A run that must be there. Raises LookupError."""
         run = self.run(run_id)

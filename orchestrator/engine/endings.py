@@ -91,10 +91,9 @@ def end_execution(draft: Draft, state: State) -> None:
 
 def _give_up(draft: Draft) -> None:
     """Mark what failed in an execution that another one is made of."""
-    for run in draft.view.runs:
-        known = draft.run(run.id)
-        if known is not None and known.state.current is State.FAILED:
-            draft.change(known, state=known.state.to(State.RETRIED, draft.now))
+    for run in draft.runs():
+        if run.state.current is State.FAILED:
+            draft.change(run, state=run.state.to(State.RETRIED, draft.now))
 
 
 def close_execution(draft: Draft, state: State, outputs: Json = None) -> None:

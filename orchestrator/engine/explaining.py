@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,9 @@ from orchestrator.model.reason import Explanation, Reason
 from orchestrator.model.state import State
 from orchestrator.model.values import Json, format_instant
 from orchestrator.model.worker import WorkerState
+from orchestrator.sdk.waits import Wait
 
+_MOST_NAMED = 5
 _PROVISIONING = (PhaseName.FILES_IN, PhaseName.PROVISIONING, PhaseName.IMAGE)
 NO_MACHINE_COMES = "ask the autoscaler why: ray status on the head node; its node types need one with the resource of this group, below its own maximum"
 _JOIN = "start a worker: orchestrator server worker --worker-group={group} --server=URL; or give it a `fallback`, or another group"
@@ -97,9 +99,10 @@ def explain_run(run: TaskRun, place: WorkerState | None, now: datetime) -> Expla
             evidence: dict[str, Json] = {"due": due, "attempts": len(run.attempts), "lastError": run.error}
             fix = "wait for its next attempt, or kill the execution; the task's `retry` says how often and when"
             return _of_run(run, Reason.WAITING_RETRY, f"Attempt {len(run.attempts)} failed; the next begins at {due}", fix, run.state.last, evidence)
-        case State.PAUSED:
-            fix = f"orchestrator execution resume {run.execution_id}"
-            return _of_run(run, Reason.PAUSED, "It is paused until somebody resumes it", fix, run.state.last, {})
+        case State.RUNNING if run.due is not None and not dispatched(run):
+            evidence = {"due": format_instant(run.due), "rounds": run.outputs.get("iterationCount")}
+            message = f"Its condition does not hold yet; the next round begins at {format_instant(run.due)}"
+            return _of_run(run, Reason.NOT_DUE, message, "nothing: `checkFrequency` says how often and how long", run.state.last, evidence)
     if dispatched(run):
         return _explain_out(run, place)
     if run.state.current in (State.CREATED, State.RESTARTED):
@@ -133,8 +136,36 @@ def explain_queued(execution: Execution, limit: int, running: int, ahead: int) -
     return _of_execution(execution, Reason.CONCURRENCY_LIMIT, message, fix, {"limit": limit, "running": running, "ahead": ahead})
 
 
+def explain_waiting(run: TaskRun, wait: Wait | None) -> Explanation:
+    """Why a run waits to be resumed: until when, and what is asked of whoever does it."""
+    asked = [one.id for one in wait.inputs] if wait is not None else []
+    until = f", or until {format_instant(run.due)}: then it ends in {wait.overdue.value}" if run.due is not None and wait is not None else ""
+    given = "".join(f" -i {one.id}=VALUE" for one in (wait.inputs if wait is not None else ()) if one.required and not one.has_defaults)
+    evidence: dict[str, Json] = {"due": format_instant(run.due) if run.due is not None else None, "asks": asked}
+    fix = f"orchestrator execution resume {run.execution_id}{given}"
+    return _of_run(run, Reason.PAUSED, f"It is paused until somebody resumes it{until}", fix, run.state.last, evidence)
+
+
+def explain_leader(run: TaskRun, children: Sequence[TaskRun]) -> Explanation:
+    """What a run that leads others waits for."""
+    waits = [child for child in children if not child.state.current.ended]
+    names = ", ".join(dict.fromkeys(child.task_id for child in waits[:_MOST_NAMED])) + (" ..." if len(waits) > _MOST_NAMED else "")
+    evidence: dict[str, Json] = {"goingOn": len(waits), "ended": len(children) - len(waits)}
+    fix = f"orchestrator explain {run.execution_id} tells of each of them"
+    return _of_run(run, Reason.WAITING_FOR_TASKS, f"It leads others and waits for {len(waits)} of them: {names}", fix, run.state.last, evidence)
+
+
+def explain_dated(execution: Execution) -> Explanation:
+    """Why an execution that is to begin later has not begun."""
+    date = format_instant(execution.schedule_date) if execution.schedule_date is not None else ""
+    fix = f"wait, or let it begin now: orchestrator execution force-run {execution.id}"
+    return _of_execution(execution, Reason.NOT_DUE, f"It is to begin at {date}", fix, {"date": date})
+
+
 def explain_paused(execution: Execution) -> Explanation:
-    return _of_execution(execution, Reason.PAUSED, "It is paused until somebody resumes it", f"orchestrator execution resume {execution.id}", {})
+    """Why nothing new begins of an execution that a person has paused."""
+    message = "A person has paused it: what runs may end, nothing new begins until somebody resumes it"
+    return _of_execution(execution, Reason.PAUSED, message, f"orchestrator execution resume {execution.id}", {})
 
 
 def explain_failed(run: TaskRun, last_words: list[str]) -> Explanation:

@@ -131,7 +131,7 @@ def _plan(draft: Draft, run: TaskRun, flowable: Flowable, answers: dict[str, Any
         return
     led = draft.change(run, answers=answers, outputs=dict(plan.outputs))
     draft.view.remember(led, lead)
-    if plan.wait is not None:
+    if plan.wait is not None and not draft.counters.retried:
         wait_here(draft, led, plan.wait)
     else:
         draft.todo.append(Advance(run.id))

@@ -9,6 +9,8 @@ from orchestrator.engine.standing import dispatched
 from orchestrator.model.execution import Cause, TaskRun
 from orchestrator.model.state import State
 
+_WAITING = frozenset({State.CREATED, State.RESTARTED, State.PAUSED, State.RETRYING})
+
 
 def on_kill(draft: Draft) -> None:
     """Kill the whole execution, or what runs after its end; killing twice changes nothing."""
@@ -32,8 +34,13 @@ def give_way(draft: Draft) -> None:
             draft.amend(state=draft.execution.state.to(state, draft.now))
     for run in reversed(draft.view.active()):
         known = draft.known(run.id)
-        if not known.state.current.ended and not dispatched(known) and not draft.counters.active(known.id):
+        if _waits(known) and not draft.counters.active(known.id):
             _kill(draft, known)
+
+
+def _waits(run: TaskRun) -> bool:
+    """Whether nothing of a run goes on, and it is to begin or to go on later."""
+    return not dispatched(run) and (run.state.current in _WAITING or (run.state.current is State.RUNNING and run.due is not None))
 
 
 def _kill(draft: Draft, run: TaskRun) -> None:

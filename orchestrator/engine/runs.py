@@ -8,11 +8,12 @@ from random import Random
 from orchestrator.engine.draft import Draft, GiveWay
 from orchestrator.engine.endings import begun, closed, end_run, fail_before, try_anew, with_phase
 from orchestrator.engine.events import Run, RunEnded, RunLost, RunReceived, RunRefused, RunStopped, SetTimer, StopRun, TimerKind
+from orchestrator.engine.leads import BESIDE
 from orchestrator.engine.retry import next_attempt
 from orchestrator.engine.scopes import end_state
 from orchestrator.engine.standing import current_run, dispatched, is_home, opened, received, workspace_of
 from orchestrator.model.dispatch import Outcome
-from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun
+from orchestrator.model.execution import Attempt, Cause, Phase, PhaseName, TaskRun
 from orchestrator.model.flow import Retry, RetryBehavior, TaskSpec
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
@@ -106,7 +107,7 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
     _end_those_below(draft, run)
     killing = run.state.current is State.KILLING
     fields: dict[str, object] = {
-        "attempts": closed(run.attempts, State.KILLED if killing else state, at),
+        "attempts": closed(_with_log(run.attempts, outcome), State.KILLED if killing else state, at),
         "outputs": dict(outcome.outputs) if outcome is not None else run.outputs,
         "phases": with_phase(run, PhaseName.ENDED, at),
         "cause": cause,
@@ -115,10 +116,10 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
     if state is State.FAILED and not killing and cause is not Cause.QUEUE_TIMEOUT and not is_home(run):
         if _try_again(draft, run, spec, fields, at):
             return
-        if not draft.execution.state.current.ended and try_anew(draft, _retry_of_task(draft, run, spec), at):
-            fields["attempts"] = closed(run.attempts, State.RETRIED, at)
+        if _counts(draft, run) and try_anew(draft, _retry_of_task(draft, run, spec), at):
+            fields["attempts"] = closed(_with_log(run.attempts, outcome), State.RETRIED, at)
+            draft.todo.append(GiveWay())  # before the leader is looked at, which the end of the run asks for
             end_run(draft, run, State.RETRIED, at=at, **fields)
-            draft.todo.append(GiveWay())
             return
     if state is State.SUCCESS and len(run.attempts) > 1 and (retry := _retry(draft, run, spec)) is not None and retry.warning_on_retry:
         state = State.WARNING
@@ -128,6 +129,13 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
 def _with_those_below(draft: Draft, run: TaskRun, state: State) -> State:
     """The end of a workspace is that of its tasks, unless it fails itself."""
     return end_state(draft, draft.lead(run.id)) if opened(run) and state is State.SUCCESS else state
+
+
+def _with_log(attempts: tuple[Attempt, ...], outcome: Outcome | None) -> tuple[Attempt, ...]:
+    """The attempts, the last with the file that its lines are kept in."""
+    if outcome is None or outcome.log_file is None or not attempts:
+        return attempts
+    return (*attempts[:-1], attempts[-1].model_copy(update={"log_file": outcome.log_file}))
 
 
 def _take_along(draft: Draft, outcome: Outcome) -> None:
@@ -151,6 +159,16 @@ def _retry(draft: Draft, run: TaskRun, spec: TaskSpec) -> Retry | None:
 def _retry_of_task(draft: Draft, run: TaskRun, spec: TaskSpec) -> Retry | None:
     levels = (spec.retry, *(parent.retry for parent in draft.ancestors(run)))
     return next((retry for retry in levels if retry is not None), None)
+
+
+def _counts(draft: Draft, run: TaskRun) -> bool:
+    """Whether the end of a run is one of the execution's own: not of what runs after it, or beside a pause."""
+    at: TaskRun | None = run
+    while at is not None:
+        if at.branch == BESIDE:
+            return False
+        at = draft.known(at.parent_id) if at.parent_id is not None else None
+    return not draft.execution.state.current.ended
 
 
 def _try_again(draft: Draft, run: TaskRun, spec: TaskSpec, fields: dict[str, object], at: datetime) -> bool:

@@ -60,7 +60,8 @@ def _wind_up(draft: Draft, leader: str | None) -> None:
     if draft.counters.active(leader):
         return
     if not draft.killing:
-        _end(draft, leader, State.RETRIED)
+        waits = leader is not None and draft.known(leader).state.current is State.PAUSED
+        _end(draft, leader, State.KILLED if waits else State.RETRIED)
     elif leader is None:
         close_execution(draft, end_by_sla(draft.view.flow, draft.execution) or State.KILLED)
     else:

@@ -75,7 +75,7 @@ def _model(cls: type[BaseModel], definitions: Definitions) -> dict[str, Json]:
     """A class's schema; what it refers to is put into `definitions`, tasks and runners stand as the general ones."""
     made: dict[str, Json] = cls.model_json_schema(by_alias=True, ref_template="#/definitions/{model}")
     parts = {name: part for name, part in made.pop("$defs", {}).items() if name not in _ELSEWHERE}
-    renamed = {"#/definitions/TaskSpec": "#/definitions/task"}
+    renamed = {"#/definitions/TaskSpec": "#/definitions/task", "#/definitions/Input": "#/definitions/input"}
     for name, part in parts.items():
         if definitions.get(name, part) != part:  # another plugin's part has the same name
             renamed[f"#/definitions/{name}"] = f"#/definitions/{cls.__module__}.{cls.__qualname__}.{name}"

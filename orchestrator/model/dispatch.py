@@ -39,6 +39,7 @@ class Dispatch(Frozen):
     context: Mapping[str, Json] = Field(default_factory=dict)
     partial: tuple[str, ...] = ()
     group: str = ""
+    value: str | None = None  # of the loop's iteration
     timeout: float | None = None  # seconds
     job: JobHandle | None = None  # of an earlier dispatch of the same generation
     api_token: str = Field("", repr=False)  # opens this execution's files, keys and outputs over the API
@@ -125,6 +126,7 @@ class Outcome(Reported):
     error: str | None = None
     labels: Mapping[str, str] | None = None  # execution labels to set (core.execution.Labels)
     execution_variables: Mapping[str, Json] | None = None
+    log_file: str | None = None  # the URI of its lines, of a task that keeps them in a file
 
 
 Report = Annotated[Received | PhaseReached | JobPrepared | Said | Emitted | Outcome, Field(discriminator="kind")]

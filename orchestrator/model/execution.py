@@ -109,7 +109,7 @@ class TaskRun(Frozen):
     branch: str = "tasks"
     value: str | None = None
     iteration: int | None = None
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[Attempt, ...] = Field((), exclude_if=lambda attempts: not attempts)  # none is not shown
     outputs: Mapping[str, Json] = Field(default_factory=dict)
     state: Lifecycle
     dynamic: bool | None = None
@@ -176,8 +176,8 @@ class Execution(Frozen):
     version: int = 0
     task_run_count: int = Field(0, alias="taskRunCount")
     broken_sla: tuple[str, ...] | None = Field(None, alias="brokenSla")  # places in the flow's list
-    after: tuple[str, ...] = Field((), exclude_if=lambda value: not value)  # once it has ended: the lists of tasks that run then
-    unheard: bool = Field(False, exclude_if=lambda value: not value)  # and whether the conditions of listeners are still to be asked
+    after: tuple[str, ...] | None = None  # once it has ended: the lists of tasks that run then
+    unheard: bool | None = None  # and whether the conditions of listeners are still to be asked
 
     @property
     def current(self) -> State:

@@ -27,6 +27,10 @@ LOGS = RUN + "/logs"  # GET ?execution=&minLevel=[&task=&task=] -> lines as JSON
 CALLED = RUN + "/called"  # GET ?taskRun=&task= -> outputs of the executions that a task beside that run has started, as JSON, one per line
 COUNT = RUN + "/count"  # GET ?namespace=[&flowId=&state=&state=&startDate=&endDate=] -> {"count": int}
 
+RESUME = RUN + "/resume/{other_id}"  # POST {"inputs": {...}} -> 204: another execution, that is paused
+PURGE_EXECUTIONS = RUN + "/purge/executions"  # POST {"which": {...}, "what": {...}} -> {"executions", "logs", "metrics", "storages"}
+PURGE_LOGS = RUN + "/purge/logs"  # POST {"which": {...}} -> {"executions", "others"}
+
 
 def at(template: str, **parts: str) -> str:
     """A template with its parts filled in, each percent-encoded."""

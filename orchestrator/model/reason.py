@@ -33,7 +33,11 @@ class Reason(StrEnum):
     TRIGGER_DISABLED = "TRIGGER_DISABLED"
     FLOW_DISABLED = "FLOW_DISABLED"
     WAITING_FOR_EXECUTION = "WAITING_FOR_EXECUTION"
-    NOT_DUE = "NOT_DUE"
+    NOT_DUE = "NOT_DUE"  # a date is waited for: of a trigger, of an execution that is to begin later, of a loop's next round
+    NOT_EVALUATED = "NOT_EVALUATED"  # nothing here evaluates the trigger as it is written
+    LISTENING = "LISTENING"  # the trigger waits for executions of other flows
+    AWAITING_CALL = "AWAITING_CALL"  # the trigger waits for a call of its address
+    DUE = "DUE"  # it goes with the next turn
     FAILED = "FAILED"
 
 

@@ -68,7 +68,8 @@ class Actions:
             if request.execution_id in self._executor.live:
                 raise Conflict(f"Execution '{request.execution_id}' is running: kill it first")
             self._executions.stored(request.execution_id)
-            turn.executions_gone.append(request.execution_id)
+            if request.args.get("execution", True):
+                turn.executions_gone.append(request.execution_id)
             if request.args.get("logs", True):
                 turn.logs_gone.append(LogFilter(execution_id=request.execution_id))
             if request.args.get("metrics", True):

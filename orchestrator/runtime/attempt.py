@@ -14,6 +14,7 @@ from orchestrator.model.job import JobHandle
 from orchestrator.model.values import Json, format_duration, format_instant
 from orchestrator.runtime.isolated_run import IsolatedRun
 from orchestrator.runtime.isolation import Isolation
+from orchestrator.runtime.log_file import LogFile
 from orchestrator.runtime.reaching import Known
 from orchestrator.runtime.reporter import Reporter
 from orchestrator.runtime.room import Room
@@ -64,7 +65,8 @@ class Attempt:
         self._afterwards: list[Callable[[], None]] = []
         known = Known()
         self._emits = 0
-        self._log = RunLog(place.reporter, self.head, known, least=dispatch.log_level, most=place.log_limit)
+        self._log_file = LogFile(place.reporter) if dispatch.spec.get("logToFile") is True else None
+        self._log = RunLog(self._log_file or place.reporter, self.head, known, least=dispatch.log_level, most=place.log_limit)
         self.room = Room() if dispatch.home == dispatch.task_run_id else None
         self._around = Around(log=self._log, known=known, stop=self.stopping, reports=self, processes=place.spawner, room=self.room)
 
@@ -90,7 +92,7 @@ class Attempt:
             else:
                 facts = self._stopped()
             self._clear()
-            self._end(facts)
+            self._end(facts | self._kept_log())
         finally:
             with self._lock:
                 self._thread_free.set()
@@ -101,6 +103,13 @@ class Attempt:
         work = self._isolated() or TaskWork(self.dispatch, self._place.means, self._around, sealed=self._sealed)
         facts = work.facts()
         return self._stopped() if self.stopping else facts
+
+    def _kept_log(self) -> dict[str, Json]:
+        """Where the lines of a run are that keeps them in a file."""
+        if self._log_file is None or not self._is_task:
+            return {}
+        uri = self._log_file.keep(self.head(), lambda: self._place.means.services(self.dispatch).files, f"attempt-{self.dispatch.generation}.log")
+        return {"log_file": uri} if uri is not None else {}
 
     def _isolated(self) -> IsolatedRun | None:
         """The work in a child process, when its type wants one."""

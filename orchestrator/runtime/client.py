@@ -23,6 +23,7 @@ from orchestrator.runtime.requests import (
     DeleteFiles,
     DeleteFlow,
     DeleteKeys,
+    DeleteLogs,
     DrainWorker,
     EndToken,
     ExecutionAction,
@@ -110,7 +111,7 @@ class ExecutorClient:
         return changed
 
     async def explain_trigger(self, name: TriggerName) -> Json:
-        """Why it is not being evaluated, or that it is: {"kind", "since", "evidence"}. Raises NotFound."""
+        """Why it is not being evaluated, or that it is: {"kind", "since", "evidence", "explanation"}. Raises NotFound."""
         return json.loads(await self._ask("explain_trigger", name))
 
     async def watch(self, request: Watch) -> Json:
@@ -120,6 +121,9 @@ class ExecutorClient:
     async def logs_after(self, request: LogsAfter) -> Json:
         """[[number, LogEntry], ...], in the order they were taken."""
         return json.loads(await self._ask("logs_after", request))
+
+    async def delete_logs(self, request: DeleteLogs) -> None:
+        await self._ask("delete_logs", request)
 
     async def put_key(self, request: PutKey) -> None:
         await self._ask("put_key", request)

@@ -155,6 +155,7 @@ class Dispatcher:
             context=context,
             partial=partial,
             group=placement.group,
+            value=run.value,
             timeout=parse_duration(str(timeout)).total_seconds() if timeout else None,
             job=run.job,
             api_token=self._tokens.mint(run.execution_id, now + TOKEN_LIFE),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.engine.explaining import InLine, explain_failed, explain_line, explain_paused, explain_queued, explain_run
+from orchestrator.engine.explaining import (
+    InLine,
+    explain_dated,
+    explain_failed,
+    explain_leader,
+    explain_line,
+    explain_paused,
+    explain_queued,
+    explain_run,
+    explain_waiting,
+)
 from orchestrator.errors import NotFound
 from orchestrator.model.execution import Execution, TaskRun
 from orchestrator.model.log import Level
@@ -39,13 +49,17 @@ class Explaining:
         execution = live.view.execution
         if execution.current is State.QUEUED:
             return [self._of_queued(live)]
+        if execution.current is State.CREATED and execution.schedule_date is not None:
+            return [explain_dated(execution)]
         runs = [run for run in live.view.active() if _meant(run, task)]
         if task is not None and not runs:
             return self._of_ended_runs([run for run in live.view.runs if _meant(run, task)], task)
-        found = [one for run in runs if not live.view.counters.active(run.id) and (one := self._of_run(live, run)) is not None]
-        if execution.current is State.PAUSED and not found:
-            return [explain_paused(execution)]
-        return found
+        waits = [run for run in runs if run.state.current is State.PAUSED or not live.view.counters.active(run.id)]
+        if runs and not waits:
+            return [explain_leader(run, live.view.below(run.id)) for run in runs]
+        found = [one for run in waits if (one := self._of_run(live, run)) is not None]
+        held = execution.current is State.PAUSED and not live.view.counters.paused
+        return [explain_paused(execution), *found] if held else found
 
     def _of_queued(self, live: Live) -> Explanation:
         limit = live.view.flow.concurrency
@@ -54,6 +68,8 @@ class Explaining:
 
     def _of_run(self, live: Live, run: TaskRun) -> Explanation | None:
         executor = self._executor
+        if run.state.current is State.PAUSED:
+            return explain_waiting(run, live.view.lead(run).wait)
         queued, target = executor.placing.queued(run.id), executor.places.target_of(run.id)
         if queued is None or target is None or run.state.current is State.KILLING:
             return explain_run(run, executor.places.state_of(run.placement.worker if run.placement else None), executor.clock())

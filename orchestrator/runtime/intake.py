@@ -237,6 +237,11 @@ class Intake:
         lines = self._executor.store.logs(LogFilter(execution_id=request.execution_id), after=request.after)
         return "[" + ",".join(f"[{number},{line.model_dump_json(by_alias=True, exclude_none=True)}]" for number, line in lines) + "]"
 
+    async def delete_logs(self, text: str) -> str:
+        request = asked.DeleteLogs.model_validate_json(text)
+        await self._executor.do(lambda turn: turn.logs_gone.append(request.which))
+        return "{}"
+
     # --- keys and files
 
     async def put_key(self, text: str) -> str:

@@ -125,6 +125,15 @@ class NoRecords(Records):
     def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
         return 0
 
+    def resume(self, execution_id: str, inputs: Mapping[str, Json]) -> None:
+        raise NotFound(f"there is no execution {execution_id}")
+
+    def purge_executions(self, which: Mapping[str, Json], what: Mapping[str, bool]) -> Mapping[str, int]:
+        return {"executions": 0, "logs": 0, "metrics": 0, "storages": 0}
+
+    def purge_logs(self, which: Mapping[str, Json]) -> Mapping[str, int]:
+        return {"executions": 0, "others": 0}
+
 
 class LocalKeys(Keys):
     """A key-value store in memory; nothing in it expires."""

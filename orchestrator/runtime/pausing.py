@@ -8,7 +8,7 @@ from orchestrator.engine.events import PauseAsked, ResumeAsked
 from orchestrator.errors import Conflict, Refused
 from orchestrator.lang import inputs as inputs_of
 from orchestrator.model.execution import TaskRun
-from orchestrator.model.file_uri import FileUri, input_path
+from orchestrator.model.file_uri import FileUri, task_path
 from orchestrator.model.flow import Input
 from orchestrator.model.state import State
 from orchestrator.model.values import Json
@@ -104,4 +104,5 @@ def _inputs(live: Live, run: TaskRun) -> tuple[Input, ...]:
 
 def _uri(run: TaskRun, name: str, given: FileGiven) -> FileUri:
     """A place of the run's own: the flow may have an input of the same name."""
-    return FileUri(namespace=run.namespace, flow_id=run.flow_id, execution_id=run.execution_id, path=input_path(f"{run.id}/{name}", given.name))
+    path = task_path(run.task_id, run.id, f"{name}-{given.name}")
+    return FileUri(namespace=run.namespace, flow_id=run.flow_id, execution_id=run.execution_id, path=path)

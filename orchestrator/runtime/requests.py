@@ -15,6 +15,7 @@ from pydantic import Field
 from orchestrator.model.access_token import AccessToken
 from orchestrator.model.values import Duration, Frozen, Instant, Json
 from orchestrator.model.worker_group import WorkerGroup
+from orchestrator.store.port import LogFilter
 
 
 class SaveFlow(Frozen):
@@ -110,6 +111,12 @@ class PutKey(Frozen):
     description: str | None = None
     ttl_seconds: float | None = None
     overwrite: bool = True  # False: a key that lives refuses with Conflict
+
+
+class DeleteLogs(Frozen):
+    """Forget log lines, of executions that still run too."""
+
+    which: LogFilter
 
 
 class DeleteKeys(Frozen):

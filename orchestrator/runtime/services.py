@@ -212,3 +212,14 @@ class HttpRecords(Records):
         bounds = {"flowId": flow_id, "startDate": start, "endDate": end}
         query = [("namespace", namespace), *((name, value) for name, value in bounds.items() if value), *(("state", state) for state in states)]
         return int(self._ask.json("GET", self._ask.at(paths.COUNT), query=query)["count"])
+
+    def resume(self, execution_id: str, inputs: Mapping[str, Json]) -> None:
+        self._ask.json("POST", self._ask.at(paths.RESUME, other_id=execution_id), {"inputs": dict(inputs)})
+
+    def purge_executions(self, which: Mapping[str, Json], what: Mapping[str, bool]) -> Mapping[str, int]:
+        found: dict[str, int] = self._ask.json("POST", self._ask.at(paths.PURGE_EXECUTIONS), {"which": dict(which), "what": dict(what)})
+        return found
+
+    def purge_logs(self, which: Mapping[str, Json]) -> Mapping[str, int]:
+        found: dict[str, int] = self._ask.json("POST", self._ask.at(paths.PURGE_LOGS), {"which": dict(which)})
+        return found

@@ -163,6 +163,7 @@ def info_of(dispatch: Dispatch, installation: str) -> RunInfo:
         attempt=dispatch.attempt,
         generation=dispatch.generation,
         group=dispatch.group,
+        value=dispatch.value,
     )
 
 

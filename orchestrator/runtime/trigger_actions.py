@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from orchestrator.engine.trigger_events import Verb
+from orchestrator.engine.trigger_explaining import explain_trigger
 from orchestrator.errors import Conflict, NotFound
 from orchestrator.model.trigger import TriggerState, evaluation_run
 from orchestrator.model.values import format_instant
@@ -55,14 +56,17 @@ class TriggerActions:
         return entry, entry.standing.state
 
     async def explain_trigger(self, text: str) -> str:
-        """Of a TriggerName: {"kind", "since", "evidence"}."""
+        """Of a TriggerName: {"kind", "since", "evidence", "explanation": Explanation}."""
         name = TriggerName.model_validate_json(text)
         return await self._executor.do(lambda turn: self._explain(turn, name))
 
     def _explain(self, turn: Turn, name: TriggerName) -> str:
         reason = self._executor.scheduler.reason(turn, self._found(name)[0])
         since = format_instant(reason.since) if reason.since is not None else None
-        return json.dumps({"kind": reason.kind, "since": since, "evidence": dict(reason.evidence)})
+        flow = self._executor.flows.latest(name.namespace, name.flow_id)
+        told = explain_trigger(name.namespace, name.flow_id, name.trigger_id, reason, flow_disabled=flow is not None and flow.disabled)
+        shown = told.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return json.dumps({"kind": reason.kind, "since": since, "evidence": dict(reason.evidence), "explanation": shown})
 
 
 _VERBS = frozenset(verb.value for verb in Verb)

@@ -26,7 +26,7 @@ from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
-from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Tasks, Warned
+from orchestrator.sdk.task import AnyTask, Drawn, Flowable, Order, Plan, Task, Tasks, Warned
 from orchestrator.sdk.template import Dynamic, Late, Template, is_template
 from orchestrator.sdk.trigger import CalledTrigger, DatedTrigger, ListeningTrigger, PollingTrigger, RealtimeTrigger, Trigger
 from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
@@ -44,6 +44,7 @@ __all__ = [
     "ConditionContext",
     "Conflict",
     "DatedTrigger",
+    "Drawn",
     "Duration",
     "Dynamic",
     "ExecutionFacts",

@@ -33,6 +33,7 @@ class RunInfo(Frozen):
     attempt: int
     generation: int
     group: str = ""
+    value: str | None = None  # of the loop's iteration, under a loop
 
 
 class RunLogger(Protocol):
@@ -111,6 +112,21 @@ class Records(Protocol):
         """How many executions a flow has (without `flow_id`: all flows of the namespace and of those below it).
 
         `start` and `end` bound when they began, as ISO-8601 text."""
+
+    def resume(self, execution_id: str, inputs: Mapping[str, Json]) -> None:
+        """Let a paused execution go on. Raises Conflict when it is not paused, InputInvalid for values it does not ask for so."""
+
+    def purge_executions(self, which: Mapping[str, Json], what: Mapping[str, bool]) -> Mapping[str, int]:
+        """Delete ended executions, and how much of each kind went.
+
+        `which` names `namespace` (a prefix without `flowId`), `flowId`, `states`, `startDate`, `endDate`; `what` says of
+        `execution`, `logs`, `metrics`, `storage` whether it goes."""
+
+    def purge_logs(self, which: Mapping[str, Json]) -> Mapping[str, int]:
+        """Delete log lines: how many of executions (`executions`) and how many others (`others`).
+
+        `which` names `namespace` (a prefix without `flowId`), `flowId`, `executionId`, `logLevels`, `startDate`, `endDate`,
+        and whether lines of executions and others are meant (`purgeExecutionLogs`, `purgeNonExecutionLogs`)."""
 
 
 class RunContext(Protocol):

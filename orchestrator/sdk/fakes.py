@@ -162,6 +162,8 @@ class FakeRecords(Records):
         self.called: dict[str, list[Mapping[str, Json]]] = {}
         self.lines: dict[str, list[dict[str, Json]]] = {}
         self.executions: list[tuple[str, str, str]] = []
+        self.resumed: dict[str, Mapping[str, Json]] = {}  # the values each was resumed with
+        self.purged: list[Mapping[str, Json]] = []  # what was asked to go
 
     def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
         loud = list(Level)[list(Level).index(min_level) :]
@@ -172,6 +174,17 @@ class FakeRecords(Records):
 
     def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
         return sum(space == namespace and flow_id in (None, flow) and (not states or state in states) for space, flow, state in self.executions)
+
+    def resume(self, execution_id: str, inputs: Mapping[str, Json]) -> None:
+        self.resumed[execution_id] = dict(inputs)
+
+    def purge_executions(self, which: Mapping[str, Json], what: Mapping[str, bool]) -> Mapping[str, int]:
+        self.purged.append({**which, "what": dict(what)})
+        return {"executions": 1, "logs": 2, "metrics": 3, "storages": 4}
+
+    def purge_logs(self, which: Mapping[str, Json]) -> Mapping[str, int]:
+        self.purged.append(which)
+        return {"executions": 2, "others": 1}
 
 
 class LocalProcess(RunningProcess):

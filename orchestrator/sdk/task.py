@@ -98,8 +98,20 @@ Tasks: TypeAlias = Annotated[tuple[TaskSpec, ...], BeforeValidator(lambda value:
 """A list of tasks as a property; null is the empty list."""
 
 
+class Drawn(StrEnum):
+    """How a graph shows the tasks that a flowable leads."""
+
+    SEQUENTIAL = "SEQUENTIAL"
+    PARALLEL = "PARALLEL"
+    DYNAMIC = "DYNAMIC"  # once per value of a list
+    CHOICE = "CHOICE"  # one branch of several
+    GRAPH = "GRAPH"  # by what each waits for; its plan needs no answers
+
+
 class Flowable(AnyTask, ABC):
     """A task that leads other tasks. Pure: it is asked what to render, then what to do with the answers."""
+
+    drawn: ClassVar[Drawn] = Drawn.SEQUENTIAL
 
     errors: Tasks = ()
     finally_: Tasks = Field((), alias="finally")

@@ -113,7 +113,7 @@ class MemoryStore:
             self._runs_of[row["execution_id"]].pop(id, None)
 
     def _forget_lines(self, which: LogFilter) -> None:
-        for number in [n for n, (row, _) in self._lines.items() if _meant(which, row)]:
+        for number in [n for n, (row, _) in self._lines.items() if _meant(which, n, row)]:
             row, _ = self._lines.pop(number)
             self._taken.discard((row["task_run_id"], row["offset"]))
 
@@ -231,7 +231,7 @@ class MemoryStore:
 
     def logs(self, which: LogFilter, *, after: int = 0, limit: int | None = None) -> Sequence[tuple[int, LogLine]]:
         with self._lock:
-            return [(n, line) for n, (row, line) in self._lines.items() if n > after and _meant(which, row)][:limit]
+            return [(n, line) for n, (row, line) in self._lines.items() if n > after and _meant(which, n, row)][:limit]
 
     def search_logs(self, conditions: Sequence[Condition] = (), page: Page = Page()) -> Found[LogLine]:  # noqa: B008 - frozen
         with self._lock:
@@ -294,12 +294,24 @@ def _flow(row: rows.Row) -> SavedFlow:
     return rows.flow_of(doc, source, updated)
 
 
-def _meant(which: LogFilter, row: Mapping[str, Any]) -> bool:
+def _meant(which: LogFilter, number: int, row: Mapping[str, Any]) -> bool:
     """Whether a LogFilter means this line."""
-    names = ("execution_id", "task_id", "task_run_id", "namespace", "flow_id", "trigger_id")
-    if any(getattr(which, name) and getattr(which, name) != row[name] for name in names):
+    names = ("execution_id", "task_id", "task_run_id", "flow_id", "trigger_id")
+    if any(getattr(which, name) and getattr(which, name) != row[name] for name in names) or not _within(which, number, row):
         return False
     return which.attempt in {None, row["attempt"]} and (which.min_level is None or row["level"] >= which.min_level.rank)
+
+
+def _within(which: LogFilter, number: int, row: Mapping[str, Any]) -> bool:
+    at, space = row["timestamp"], which.namespace
+    return (
+        (not space or row["namespace"] == space or (which.below and row["namespace"].startswith(space + ".")))
+        and (not which.levels or row["level"] in {level.rank for level in which.levels})
+        and (which.start is None or at >= (rows.micros(which.start) or 0))
+        and (which.end is None or at <= (rows.micros(which.end) or 0))
+        and which.of_executions in {None, row["execution_id"] is not None}
+        and (which.up_to is None or number <= which.up_to)
+    )
 
 
 def _search(what: Searchable, candidates: Iterable[tuple[Candidate, T]], conditions: Sequence[Condition], page: Page | None) -> Found[T]:

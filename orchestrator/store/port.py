@@ -137,7 +137,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class LogFilter:
-    """Which lines: None and empty mean any."""
+    """Which lines: None and empty mean any. `below`: of the namespace and of those below it; `up_to`: the number of the last."""
 
     execution_id: str | None = None
     task_id: str | None = None
@@ -147,6 +147,12 @@ class LogFilter:
     namespace: str | None = None
     flow_id: str | None = None
     trigger_id: str | None = None
+    below: bool = False
+    levels: tuple[Level, ...] = ()
+    start: datetime | None = None  # aware
+    end: datetime | None = None
+    of_executions: bool | None = None  # False: of what is no execution, such as a trigger
+    up_to: int | None = None
 
 
 @dataclass(frozen=True)

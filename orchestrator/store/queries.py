@@ -12,6 +12,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from orchestrator.store import schema
 from orchestrator.store.filters import Clause, Every, HasLabel, HasRun, Is, Not, Some, Test
 from orchestrator.store.port import LogFilter
+from orchestrator.store.rows import micros
 
 Bool = sa.ColumnElement[bool]
 
@@ -110,7 +111,7 @@ def lines(which: LogFilter) -> Bool:
         (c.execution_id, which.execution_id),
         (c.task_id, which.task_id),
         (c.task_run_id, which.task_run_id),
-        (c.namespace, which.namespace),
+        (c.namespace, None if which.below else which.namespace),
         (c.flow_id, which.flow_id),
         (c.trigger_id, which.trigger_id),
     )
@@ -119,4 +120,21 @@ def lines(which: LogFilter) -> Bool:
         clauses.append(c.attempt == which.attempt)
     if which.min_level is not None:
         clauses.append(c.level >= which.min_level.rank)
-    return sa.and_(sa.true(), *clauses)
+    return sa.and_(sa.true(), *clauses, *_lines_more(which))
+
+
+def _lines_more(which: LogFilter) -> list[Bool]:
+    c, clauses = schema.logs.c, list[Bool]()
+    if which.below and which.namespace:
+        clauses.append(sa.or_(c.namespace == which.namespace, under(c.namespace, which.namespace, ".")))
+    if which.levels:
+        clauses.append(c.level.in_([level.rank for level in which.levels]))
+    if which.start is not None:
+        clauses.append(c.timestamp >= micros(which.start))
+    if which.end is not None:
+        clauses.append(c.timestamp <= micros(which.end))
+    if which.of_executions is not None:
+        clauses.append(c.execution_id.is_not(None) if which.of_executions else c.execution_id.is_(None))
+    if which.up_to is not None:
+        clauses.append(c.id <= which.up_to)
+    return clauses

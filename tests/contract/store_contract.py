@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -179,6 +180,13 @@ class StoreContract:
         )
         assert [e.id for e in store.unfinished()] == ["early", "paused", "late"]
 
+    def test_task_runs_go_by_id_and_others_of_the_turn_come(self, store: StateStore) -> None:
+        saved(store, executions=[an_execution()], task_runs=[a_run("t1", seq=0), a_run("t2", seq=1), a_run("t3", seq=2)])
+        saved(store, executions=[an_execution(version=2)], task_runs_gone=["t2", "never"], task_runs=[a_run("t4", seq=3)])
+        assert [run.id for run in store.task_runs("e1")] == ["t1", "t3", "t4"]
+        assert store.task_run("t2") is None
+        assert '"t2"' not in str(store.execution_json("e1"))
+
     def test_an_execution_goes_with_its_task_runs_and_commands(self, store: StateStore) -> None:
         labels = ({"key": "k", "value": "v"},)
         saved(store, executions=[an_execution("e1", labels=labels), an_execution("e2")], task_runs=[a_run("t1"), a_run("t2", "e2")])
@@ -253,6 +261,22 @@ class StoreContract:
         assert found(LogFilter(min_level=Level.WARN)) == "24"
         assert found(LogFilter(namespace="other", flow_id="f", trigger_id="daily")) == "4"
         assert found(LogFilter(execution_id="e1", task_id="a", min_level=Level.INFO)) == "2"
+
+    def test_a_log_filter_means_namespaces_below_dates_levels_and_what_is_no_execution(self, store: StateStore) -> None:
+        above, below, beside = (a_line(text, namespace=space) for text, space in (("1", "a"), ("2", "a.b"), ("3", "ab")))
+        early = a_line("4", namespace="x", timestamp=after(-60), level=Level.WARN)
+        of_a_trigger = a_line("5", namespace="x", execution_id=None, trigger_id="daily", timestamp=after(60), level=Level.ERROR)
+        saved(store, logs=[above, below, beside, early, of_a_trigger])
+
+        def found(**which: Any) -> str:
+            return "".join(line.message for _, line in store.logs(LogFilter(**which)))
+
+        assert (found(namespace="a"), found(namespace="a", below=True), found(below=True)) == ("1", "12", "12345")
+        assert (found(end=after(-1)), found(start=after(1)), found(start=NOON, end=NOON)) == ("4", "5", "123")
+        assert (found(levels=(Level.WARN, Level.ERROR)), found(of_executions=False), found(of_executions=True)) == ("45", "5", "1234")
+        second = store.logs(LogFilter())[1][0]
+        saved(store, logs_gone=[LogFilter(up_to=second)])
+        assert found() == "345"
 
     def test_lines_go_as_filtered_and_their_numbers_never_come_back(self, store: StateStore) -> None:
         saved(store, logs=[a_line("a"), a_line("b", level=Level.ERROR), a_line("c", task_run_id="t", offset=0)])

@@ -37,7 +37,7 @@ async def kill(request: Request, execution_id: str) -> Response:
 async def resume(request: Request, execution_id: str) -> Response:
     parts = parts_of(request)
     declared = await asked_on_resume(parts, execution_id)
-    values, files = await given(request, parts, declared)
+    values, files = await given(request, parts, lambda: declared)
     args = {"inputs": values, "files": {name: file.model_dump() for name, file in files.items()}}
     try:
         answer = await _acted(request, execution_id, "resume", args)
@@ -53,7 +53,7 @@ async def validate_resume(request: Request, execution_id: str) -> Response:
     """What the values of a form would be on resume, and what is wrong with each; nothing goes on."""
     parts = parts_of(request)
     declared = await asked_on_resume(parts, execution_id)
-    values, files = await given(request, parts, declared)
+    values, files = await given(request, parts, lambda: declared)
     for file in files.values():
         parts.blobs.remove(file.blob)
     execution = found_execution(parts, execution_id)

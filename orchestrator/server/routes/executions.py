@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 
 from fastapi import APIRouter, Request, Response
@@ -142,7 +142,7 @@ async def validate(request: Request, namespace: str, flow_id: str) -> Response:
     """What the inputs of a form would be, and what is wrong with each; nothing is started."""
     parts, revision = parts_of(request), Asked(request).number("revision")
     flow = found_flow(parts, namespace, flow_id, revision).flow
-    inputs, files = await given(request, parts, flow.inputs)
+    inputs, files = await given(request, parts, lambda: flow.inputs)
     for file in files.values():
         parts.blobs.remove(file.blob)
     variables = {"flow": {"id": flow.id, "namespace": flow.namespace, "revision": flow.revision}, "vars": dict(flow.variables)}
@@ -156,8 +156,7 @@ async def _wanted(request: Request, asked: Asked, parts: Parts, namespace: str, 
     for key, _ in labels:
         if key.startswith("system.") and key != "system.correlationId":
             raise BadArgument(f"System labels can only be set by the server itself: {key}")
-    saved = parts.reader.flow(namespace, flow_id, asked.number("revision"))
-    inputs, files = await given(request, parts, saved.flow.inputs if saved is not None else ())
+    inputs, files = await given(request, parts, lambda: _inputs_of(parts, namespace, flow_id, asked.number("revision")))
     return CreateExecution(
         namespace=namespace,
         flow_id=flow_id,
@@ -172,8 +171,13 @@ async def _wanted(request: Request, asked: Asked, parts: Parts, namespace: str, 
     )
 
 
-async def given(request: Request, parts: Parts, declared: Sequence[Input]) -> tuple[Mapping[str, Json], Mapping[str, FileGiven]]:
-    """Inputs as sent: texts of a form, or the values of a JSON object; and the files among them."""
+def _inputs_of(parts: Parts, namespace: str, flow_id: str, revision: int | None) -> Sequence[Input]:
+    saved = parts.reader.flow(namespace, flow_id, revision)
+    return saved.flow.inputs if saved is not None else ()
+
+
+async def given(request: Request, parts: Parts, declared: Callable[[], Sequence[Input]]) -> tuple[Mapping[str, Json], Mapping[str, FileGiven]]:
+    """Inputs as sent: texts of a form, or the values of a JSON object; and the files among them, by what is `declared`."""
     if request.headers.get("content-type", "").startswith("application/json"):
         values = await json_body(request, default={})
         if not isinstance(values, dict):
@@ -182,7 +186,7 @@ async def given(request: Request, parts: Parts, declared: Sequence[Input]) -> tu
     form = await read_form(request, parts.blobs)
     if not form.uploads:
         return form.texts, {}
-    return sorted_out(parts, form, declared)
+    return sorted_out(parts, form, declared())
 
 
 def sorted_out(parts: Parts, form: Form, declared: Sequence[Input]) -> tuple[Mapping[str, Json], Mapping[str, FileGiven]]:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from orchestrator.model.log import Level, LogLine
 from orchestrator.model.values import format_instant
+from orchestrator.runtime.requests import DeleteLogs
 from orchestrator.server import answers, filters
 from orchestrator.server.asked import Asked
 from orchestrator.server.files import disposition
@@ -49,6 +50,19 @@ async def download(request: Request, execution_id: str) -> Response:
     lines = await _lines(request, execution_id)
     text = "\n".join(f"{format_instant(line.timestamp)} {line.level} {line.message}" for line in lines)
     return Response(text, media_type="text/plain", headers={"Content-Disposition": disposition(f"{execution_id}.log")})
+
+
+@router.delete("/logs/{execution_id}", response_model=None)
+async def delete_of_execution(request: Request, execution_id: str) -> Response:
+    await parts_of(request).executor.delete_logs(DeleteLogs(which=which(Asked(request), execution_id)))
+    return answers.empty(200)
+
+
+@router.delete("/logs/{namespace}/{flow_id}", response_model=None)
+async def delete_of_flow(request: Request, namespace: str, flow_id: str) -> Response:
+    wanted = LogFilter(namespace=namespace, flow_id=flow_id, trigger_id=Asked(request).text("triggerId"))
+    await parts_of(request).executor.delete_logs(DeleteLogs(which=wanted))
+    return answers.empty(200)
 
 
 @router.get("/metrics/{execution_id}", response_model=None)

@@ -76,7 +76,15 @@ async def show(request: Request, namespace: str, flow_id: str, trigger_id: str) 
     if state is None:
         raise NotFound(f"Trigger {trigger_id} of flow {namespace}.{flow_id} not found")
     reason = await parts.executor.explain_trigger(TriggerName(namespace=namespace, flow_id=flow_id, trigger_id=trigger_id))
+    reason.pop("explanation", None)
     return answers.made({**_with_spec(parts, state), "reason": answers.present(reason)})
+
+
+@router.get("/{namespace}/{flow_id}/{trigger_id}/explain", response_model=None)
+async def explain(request: Request, namespace: str, flow_id: str, trigger_id: str) -> Response:
+    """Why a trigger starts nothing now, in words."""
+    told = await parts_of(request).executor.explain_trigger(TriggerName(namespace=namespace, flow_id=flow_id, trigger_id=trigger_id))
+    return answers.made({"explanations": [told["explanation"]]})
 
 
 @router.post("/{namespace}/{flow_id}/{trigger_id}/restart", response_model=None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from orchestrator.sdk import Flowable, Json, Order, Plan, PluginModel, Tasks, TaskSpec
+from orchestrator.sdk import Drawn, Flowable, Json, Order, Plan, PluginModel, Tasks, TaskSpec
 
 
 class Node(PluginModel):
@@ -37,6 +37,8 @@ def circular(waits_for: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 class Dag(Flowable):
     """Run each task as soon as the tasks it depends on have ended well."""
+
+    drawn: ClassVar[Drawn] = Drawn.GRAPH
 
     tasks: tuple[Node, ...] = Field(min_length=1, description="The tasks, each with the ids it depends on.")
     concurrent: int = Field(0, ge=0, description="How many may run at once; 0: all.")

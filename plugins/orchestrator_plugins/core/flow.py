@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from orchestrator.sdk import Flowable, Json, Order, Plan, State, TaskFailed, Tasks, Text, text_of, truthy
+from orchestrator.sdk import Drawn, Flowable, Json, Order, Plan, State, TaskFailed, Tasks, Text, text_of, truthy
 
 
 class Sequential(Flowable):
@@ -32,6 +32,8 @@ class AllowFailure(Sequential):
 class Parallel(Flowable):
     """Run tasks side by side."""
 
+    drawn: ClassVar[Drawn] = Drawn.PARALLEL
+
     tasks: Tasks = Field(min_length=1, description="The tasks.")
     concurrent: int = Field(0, ge=0, description="How many may run at once; 0: all.")
 
@@ -44,6 +46,8 @@ class Parallel(Flowable):
 
 class If(Flowable):
     """Run one list of tasks when a condition holds, another when it does not."""
+
+    drawn: ClassVar[Drawn] = Drawn.CHOICE
 
     condition: bool | Text = Field(description="False when it renders to blank, `false` or a zero.", examples=["{{ inputs.count > 10 }}"])
     then: Tasks = Field(min_length=1, description="The tasks to run when the condition holds.")
@@ -69,6 +73,8 @@ def _text_keys(value: object) -> object:
 
 class Switch(Flowable):
     """Run the tasks of the case that a value equals, or the defaults."""
+
+    drawn: ClassVar[Drawn] = Drawn.CHOICE
 
     value: Text = Field(description="The value to compare with the cases.", examples=["{{ inputs.country }}"])
     cases: Annotated[Mapping[str, Tasks], BeforeValidator(_text_keys)] = Field(default_factory=dict, description="Tasks by value.")

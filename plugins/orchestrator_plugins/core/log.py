@@ -41,3 +41,30 @@ class Fetch(Task):
                     out.write(json.dumps(line, ensure_ascii=False) + "\n")
                     size += 1
             return {"uri": ctx.files.put(folder / "logs", "logs.ion"), "size": size}
+
+
+class PurgeLogs(Task):
+    """Delete log lines, of executions and of triggers. There is no way back."""
+
+    namespace: Dynamic[Text] | None = Field(None, description="Of this namespace only; without `flowId` also of those below it.")
+    flow_id: Dynamic[Text] | None = Field(None, description="Of this flow only.")
+    execution_id: Dynamic[Text] | None = Field(None, description="Of this execution only.")
+    log_levels: Dynamic[Parsed[Sequence[Level]]] | None = Field(None, description="Only lines of these levels.", examples=[["TRACE", "DEBUG"]])
+    start_date: Dynamic[Text] | None = Field(None, description="Only lines of this date-time or after it.")
+    end_date: Dynamic[Text] = Field(description="Only lines of this date-time or before it.", examples=["{{ now() | dateAdd(-1, 'MONTHS') }}"])
+    purge_execution_logs: Dynamic[bool] = Field(True, description="Whether lines of executions go.")
+    purge_non_execution_logs: Dynamic[bool] = Field(True, description="Whether lines of anything else go, such as triggers.")
+
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        which = {
+            "namespace": ctx.render(self.namespace),
+            "flowId": ctx.render(self.flow_id),
+            "executionId": ctx.render(self.execution_id),
+            "logLevels": [str(getattr(level, "value", level)) for level in ctx.render(self.log_levels) or ()],
+            "startDate": ctx.render(self.start_date),
+            "endDate": ctx.render(self.end_date),
+            "purgeExecutionLogs": ctx.render(self.purge_execution_logs),
+            "purgeNonExecutionLogs": ctx.render(self.purge_non_execution_logs),
+        }
+        gone = ctx.records.purge_logs(which)
+        return {"count": gone["executions"] + gone["others"], "executionLogsCount": gone["executions"], "nonExecutionLogsCount": gone["others"]}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from pydantic import Field
 
-from orchestrator.sdk import Flowable, Json, Order, Plan, TaskFailed, Tasks, text_of
+from orchestrator.sdk import Drawn, Flowable, Json, Order, Plan, TaskFailed, Tasks, text_of
 
 Values: TypeAlias = str | Sequence[Json]
 
@@ -38,6 +38,8 @@ def _parsed(text: str) -> Json:
 class ForEach(Flowable):
     """Run tasks once per value, in order; several values may be gone through at once."""
 
+    drawn: ClassVar[Drawn] = Drawn.DYNAMIC
+
     values: Values = Field(description="A list, or text that renders to a JSON list.", examples=[["a", "b"], "{{ outputs.list.value }}"])
     concurrency_limit: int = Field(1, ge=0, description="How many values at once; 0: all.")
     tasks: Tasks = Field(min_length=1, description="The tasks to run for each value, which they find in `taskrun.value`.")
@@ -53,6 +55,8 @@ class ForEach(Flowable):
 
 
 class _OlderEach(Flowable):
+    drawn: ClassVar[Drawn] = Drawn.DYNAMIC
+
     value: Values = Field(description="A list, or text that renders to a JSON list.")
     tasks: Tasks = Field(min_length=1, description="The tasks to run for each value, which they find in `taskrun.value`.")
 
@@ -72,6 +76,8 @@ class EachSequential(_OlderEach):
 
 class EachParallel(_OlderEach):
     """Run tasks once per value, all values and all tasks side by side; `ForEach` is the newer task for it."""
+
+    drawn: ClassVar[Drawn] = Drawn.PARALLEL
 
     concurrent: int = Field(0, ge=0, description="How many values at once; 0: all.")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from orchestrator.sdk import AnyTask, Dynamic, Json, NotFound, Parsed, RunContext, Task, TaskFailed, Text, text_of
+from orchestrator.sdk import AnyTask, Dynamic, Json, NotFound, Parsed, RunContext, Task, TaskFailed, Text
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 
@@ -23,8 +23,8 @@ class Named(AnyTask):
     def state_key(self, ctx: RunContext) -> str:
         """The key of the entry: of the flow unless shared, of the name, and of the iteration's value."""
         flow = "" if ctx.render(self.namespace) else _UNSAFE.sub("-", ctx.info.flow_id.lower()).strip("-") + "_"
-        value = ctx.variables.get("taskrun", {}).get("value") if ctx.render(self.taskrun_value) else None
-        part = "" if value is None else "_" + hashlib.sha256(text_of(value).encode()).hexdigest()[:16]
+        value = ctx.info.value if ctx.render(self.taskrun_value) else None
+        part = "" if value is None else "_" + hashlib.sha256(value.encode()).hexdigest()[:16]
         return f"{flow}states_tasks-states_{ctx.render(self.name)}{part}"
 
 

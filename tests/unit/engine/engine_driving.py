@@ -6,10 +6,12 @@ import json
 import operator
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from orchestrator.engine.aftermath import LISTENING, is_over
 from orchestrator.engine.events import (
     Decision,
     Evaluate,
@@ -20,11 +22,13 @@ from orchestrator.engine.events import (
     RunReceived,
     Say,
     SetTimer,
+    StartAnew,
     Started,
     StopRun,
     TimerFired,
 )
 from orchestrator.engine.reconcile import reconcile
+from orchestrator.engine.sla import SLA
 from orchestrator.engine.step import step
 from orchestrator.engine.variables import variables
 from orchestrator.engine.view import ExecutionView
@@ -36,6 +40,7 @@ from orchestrator.model.state import Lifecycle, State
 from orchestrator.model.values import Json
 from orchestrator.sdk.task import Flowable, Order, Plan
 from orchestrator.sdk.values import truthy
+from orchestrator.sdk.waits import Repeat, Wait
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -103,7 +108,28 @@ class If(Flowable):
         return {"then": self.then, "else": self.else_}
 
 
-FLOWABLES: dict[str, type[Flowable]] = {cls.__name__: cls for cls in (Sequential, AllowFailure, Parallel, Dag, ForEach, If)}
+class Pause(Sequential):
+    tasks: tuple[TaskSpec, ...] = ()
+    seconds: int | None = None
+    overdue: State = State.SUCCESS
+    beside: tuple[TaskSpec, ...] = ()
+
+    def plan(self, answers: Mapping[str, Json]) -> Plan:
+        length = None if self.seconds is None else self.seconds * SECOND
+        return Plan(tasks=self.tasks, wait=Wait(length=length, overdue=self.overdue, beside=self.beside))
+
+
+class Until(Sequential):
+    condition: str
+    most: int | None = None
+    spent: State = State.SUCCESS
+
+    def plan(self, answers: Mapping[str, Json]) -> Plan:
+        repeat = Repeat(condition=self.condition, interval=SECOND, most=self.most, spent=self.spent)
+        return Plan(tasks=self.tasks, outputs={"iterationCount": 1}, repeat=repeat)
+
+
+FLOWABLES: dict[str, type[Flowable]] = {cls.__name__: cls for cls in (Sequential, AllowFailure, Parallel, Dag, ForEach, If, Pause, Until)}
 
 
 class Resolver:
@@ -168,6 +194,14 @@ class _Names(dict[str, Any]):
     __getattr__ = __getitem__
 
 
+def _those_that_render(templates: Mapping[str, Json], context: Mapping[str, Json]) -> dict[str, Json]:
+    found = {}
+    for key, template in templates.items():
+        with suppress(ExpressionFailed):
+            found[key] = rendered(template, context)
+    return found
+
+
 Worker = Callable[["Driver", TaskRun], Outcome | None]
 
 
@@ -184,6 +218,8 @@ class Driver:
         self.stops: list[StopRun] = []
         self.said: list[Say] = []
         self.unanswered: list[Evaluate] = []
+        self.anew: list[StartAnew] = []
+        self.listening: Callable[[int], bool] = lambda at: True
         self.answering = True
         self.events = 0
 
@@ -212,6 +248,8 @@ class Driver:
                     self.timers.append(command)
                 case StopRun():
                     self.stops.append(command)
+                case StartAnew():
+                    self.anew.append(command)
                 case Say():
                     self.said.append(command)
         if self.answering:
@@ -227,6 +265,10 @@ class Driver:
     def evaluated(self, asked: Evaluate) -> Evaluated:
         run = self.view.run(asked.task_run_id) if asked.task_run_id else None
         context, _ = variables(self.view, run, None)
+        if asked.question == LISTENING:
+            return Evaluated(None, LISTENING, {str(at): self.listening(at) for at in range(len(self.flow.listeners))})
+        if asked.question == SLA:
+            return Evaluated(None, SLA, {"assertions": _those_that_render(asked.templates["assertions"], context)})
         try:
             return Evaluated(asked.task_run_id, asked.question, {name: rendered(value, context) for name, value in asked.templates.items()})
         except ExpressionFailed as err:
@@ -243,8 +285,16 @@ class Driver:
         self.start()
         return self.go_on()
 
+    def run_until_paused(self) -> Driver:
+        """Start, and let everything begin that may; timers are left alone."""
+        self.start()
+        while self.waiting:
+            self.work_one()
+        assert self.state is State.PAUSED
+        return self
+
     def go_on(self) -> Driver:
-        while not self.view.execution.state.current.ended:
+        while not is_over(self.view):
             if self.waiting:
                 self.work_one()
             elif self.timers:

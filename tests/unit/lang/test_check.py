@@ -196,10 +196,11 @@ def test_a_bad_expression_is_a_warning_because_only_its_task_fails() -> None:
     assert (warning.code, warning.severity, warning.path) == ("bad-expression", "warning", "tasks[0].message")
 
 
-def test_what_is_kept_but_not_acted_on_is_warned_of() -> None:
-    flow, (warning,) = check(HEAD + LOG + "sla: [{id: s, type: MAX_DURATION, duration: PT1S, behavior: CANCEL}]\n", resolve=resolve)
-    assert flow is not None
-    assert (warning.code, warning.severity) == ("not-acted-on", "warning")
+def test_a_promise_without_its_bound_is_refused_at_its_place() -> None:
+    flow, (found,) = check(HEAD + LOG + "sla:\n  - {id: s, type: MAX_DURATION, behavior: CANCEL}\n", resolve=resolve)
+    assert flow is None
+    assert (found.code, found.path, found.line) == ("invalid-value", "sla[0]", len((HEAD + LOG).splitlines()) + 2)
+    assert "needs a `duration`" in found.message
 
 
 def test_an_older_alias_is_told_of_its_proper_name() -> None:
