@@ -91,8 +91,8 @@ def try_schedule(body: Mapping[str, Any], renderer: Renderer) -> dict[str, Json]
 
 def _calendar(raw: Mapping[str, Any], renderer: Renderer) -> Calendar:
     name = registry.full_name("trigger", str(raw.get("type")))
-    cls = registry.load("trigger", name) if name is not None else object
-    if not issubclass(cls, DatedTrigger):
+    cls = registry.load("trigger", name) if name is not None else None
+    if cls is None or not issubclass(cls, DatedTrigger):
         raise NotTried(f"{raw.get('type')} has no dates")
     given = {"id": "tried", **raw}
     try:

@@ -24,6 +24,7 @@ NAMESPACE_FILES = RUN + "/namespace-files/{namespace}"  # GET -> [str], paths of
 NAMESPACE_FILE = RUN + "/namespace-files/{namespace}/content"  # GET ?path= -> the bytes; PUT ?path=, raw body -> 204; DELETE ?path= -> {"deleted": bool}
 LOGS = RUN + "/logs"  # GET ?execution=&minLevel=[&task=&task=] -> lines as JSON, one per line, oldest first
 COUNT = RUN + "/count"  # GET ?namespace=[&flowId=&state=&state=&startDate=&endDate=] -> {"count": int}
+TRIGGER = RUN + "/triggers/{namespace}/{flow_id}/{trigger_id}"  # PUT {"disabled": bool} -> 204
 
 
 def at(template: str, **parts: str) -> str:

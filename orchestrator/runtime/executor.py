@@ -253,14 +253,32 @@ class Executor:
 
     def begin(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         """Take up a new execution and let it start."""
+        live = self._created(turn, flow, execution)
+        self.let_begin(turn, live)
+        return live
+
+    def begin_later(self, turn: Turn, flow: Flow, execution: Execution) -> None:
+        """Save a new execution in this turn, and let it start in the next: what starts another at once could go on for ever in one turn."""
+        self._created(turn, flow, execution)
+        self.post(lambda following: self._let_begin(following, execution.id))
+
+    def _created(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         live = self.keep(Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1))
         turn.add(execution.id, Decision(execution=execution))
-        instead = self.slots.instead(flow)
+        return live
+
+    def _let_begin(self, turn: Turn, execution_id: str) -> None:
+        live = self.live.get(execution_id)
+        if live is not None and live.view.execution.current is State.CREATED:
+            self.let_begin(turn, live)
+
+    def let_begin(self, turn: Turn, live: Live) -> None:
+        """Let an execution start that was saved as created, if there is room for one more of its flow."""
+        instead = self.slots.instead(live.view.flow)
         if instead is not None:
             self.put(turn, live, instead)
         else:
             self.step(turn, live, Started())
-        return live
 
     def put(self, turn: Turn, live: Live, state: State) -> None:
         """Let an execution that has not begun wait for its turn, or end without having run. Raises IllegalTransition."""
@@ -296,9 +314,12 @@ class Executor:
     def _take(self, turn: Turn, live: Live, decision: Decision, commands: deque[object]) -> None:
         if decision.empty:
             return
+        known = len(live.view.execution.state.histories)
         live.view.apply(decision)
         turn.add(live.view.execution.id, decision)
         self.slots.note(live.view.execution)
+        for entered in live.view.execution.state.histories[known:]:
+            self.scheduler.heard(turn, live.view, entered.state)
         if live.view.execution.current.ended:
             self.scheduler.over(turn, live.view.execution)
         for run in decision.runs:

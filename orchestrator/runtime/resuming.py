@@ -9,6 +9,7 @@ from orchestrator.engine.events import Event, RunLost, StopRun
 from orchestrator.engine.reconcile import reconcile
 from orchestrator.errors import Unavailable
 from orchestrator.model.execution import Cause
+from orchestrator.model.state import State
 from orchestrator.runtime.live import Live
 from orchestrator.runtime.turn import Turn
 from orchestrator.store.port import Command
@@ -46,6 +47,9 @@ class Resuming:
         for place in out_of_reach:
             executor.lookout.lost(place, is_certain=False)
         for live in list(executor.live.values()):
+            if live.view.execution.current is State.CREATED:
+                executor.let_begin(turn, live)
+                continue
             executor.carry_out(turn, live, reconcile(live.view, turn.now, executor.flows.resolve, executor.new_id))
 
     def _take(self, turn: Turn, command: Command, held: Held, out_of_reach: Set[str]) -> tuple[Live, Event] | None:

@@ -42,6 +42,7 @@ from orchestrator.server.routes import (
     tokens,
     trigger_sets,
     triggers,
+    webhooks,
     worker_groups,
     workers,
 )
@@ -54,6 +55,7 @@ from orchestrator.store.port import Reader
 ROUTERS = (
     executions.busy,
     executions.words,
+    webhooks.router,
     bulk.router,
     executions.router,
     follow.router,
