@@ -19,6 +19,7 @@ from orchestrator.model.values import Json, labels_of
 from orchestrator.sdk import DatedTrigger, ExecutionFacts
 
 MOST = 1000  # dates in one answer
+MOST_TRIES = 5000  # dates looked at for one of them: nobody waits meanwhile but who asks
 
 
 class NotTried(Refused):
@@ -100,7 +101,7 @@ def _calendar(raw: Mapping[str, Any], renderer: Renderer) -> Calendar:
     except ValidationError as err:
         raise NotTried("; ".join(f"{'.'.join(map(str, found.path))}: {found.message}" for found in complaints(err, given, cls))) from err
     conditions = Conditions(trigger.conditions, trigger.when)
-    return Calendar(trigger, conditions, lambda dates: Judge(renderer, {"trigger": dict(dates)}, flow=("", "")))
+    return Calendar(trigger, conditions, lambda dates: Judge(renderer, {"trigger": dict(dates)}, flow=("", "")), most_tries=MOST_TRIES)
 
 
 def _evaluated(calendar: Calendar, at: datetime, backfill: Mapping[str, Any], now: datetime) -> dict[str, Json]:

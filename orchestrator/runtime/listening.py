@@ -68,7 +68,7 @@ class Listening:
         outputs = self._gathered(turn, entry, trigger, judge, news)
         if outputs is not None:
             variables = {**news.variables, **({"outputs": outputs} if outputs else {})}
-            start = Start(self._executor.new_id(), variables, names=names, correlation=news.correlation)
+            start = Start(self._executor.new_id(), variables, names=names, correlation=news.correlation, lacking=True)
             self._start(turn, entry, declared, start, news)
 
     def _gathered(self, turn: Turn, entry: Entry, trigger: ListeningTrigger, judge: Judge, news: News) -> Mapping[str, Json] | None:

@@ -28,7 +28,7 @@ class Start:
     """What an execution is started with. `variables` are those of the trigger; `inputs` and `labels` go before the trigger's own.
 
     `names` are further names for the templates of inputs and labels, `own` the execution's own variables; `correlation`
-    is that of the execution it follows from.
+    is that of the execution it follows from. With `lacking` an input that is needed may lack a value.
     """
 
     execution_id: str
@@ -40,6 +40,7 @@ class Start:
     own: Mapping[str, Json] = field(default_factory=dict)
     date: datetime | None = None
     correlation: str | None = None
+    lacking: bool = False
 
 
 class Firing:
@@ -54,7 +55,10 @@ class Firing:
             raise Conflict(f"flow {flow.namespace}.{flow.id} is disabled")
         context = self._context(flow, spec, start)
         given = self._renderer.render_any({**(spec.raw.get("inputs") or {}), **start.inputs}, context)
-        inputs = inputs_of.resolve(flow, given, {}, renderer=self._renderer, variables=context, seal=self._seal)
+        declared = flow.inputs
+        if start.lacking:
+            declared = tuple(one if one.id in given else one.model_copy(update={"required": False}) for one in declared)
+        inputs = inputs_of.resolve_declared(declared, given, {}, renderer=self._renderer, variables=context, seal=self._seal)
         return self._made(flow, spec, start, now, inputs=inputs, state=Lifecycle.begin(now, State.CREATED))
 
     def failed(self, flow: Flow, spec: TriggerSpec, start: Start, now: datetime) -> Execution:

@@ -88,7 +88,7 @@ class Webhooks:
     def _made(self, turn: Turn, request: CallWebhook, entry: Entry, declared: tuple[Flow, TriggerSpec]) -> Execution:
         try:
             return self._executor.scheduler.firing.execution(*declared, Start(request.execution_id, request.variables), turn.now)
-        except OrchestratorError:
+        except OrchestratorError as err:
             told = f"A call could start nothing: {err}"
             self._executor.post(lambda following: self._executor.scheduler.say(following, entry, Level.ERROR, told))
             raise

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,13 @@ class House:
 
 @asynccontextmanager
 async def house(
-    folder: Path, *, groups: tuple[str, ...] = ("",), slots: int = 8, machine: Mapping[str, float] | None = None, **settings: Any
+    folder: Path,
+    *,
+    groups: tuple[str, ...] = ("",),
+    slots: int = 8,
+    machine: Mapping[str, float] | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    **settings: Any,
 ) -> AsyncIterator[House]:
     """`settings` are those of the server, such as `worker_groups`; `machine` the resources of every worker's machine."""
     store = open_store(f"sqlite:///{folder / 'orchestrator.db'}", migrate=True)
@@ -85,7 +92,7 @@ async def house(
         slots=slots,
         machine=machine,
     )
-    parts = await started(Settings(data=str(folder), **settings), store, cluster, new_id())
+    parts = await started(Settings(data=str(folder), **settings), store, cluster, new_id(), clock)
     cluster.reports_to(parts.reports.take)
     try:
         yield House(parts, cluster)
