@@ -98,7 +98,10 @@ class Webhooks:
         if not trigger.wait or trigger.response_code is None:
             return None
         judge = self._executor.scheduler.firing.judge(flow, TriggerSpec.model_validate({"id": trigger.id, "type": trigger.type}), {})
-        text = judge.with_variables({"outputs": execution.get("outputs") or {}}).render_text(str(trigger.response_code))
+        try:
+            text = judge.with_variables({"outputs": execution.get("outputs") or {}}).render_text(str(trigger.response_code))
+        except ExpressionFailed:  # of an execution that came to no such output
+            return None
         return int(text) if text.strip().isdigit() and 200 <= int(text) <= 599 else None
 
 
