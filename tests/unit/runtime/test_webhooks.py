@@ -87,7 +87,7 @@ def test_a_call_may_wait_for_the_end_and_be_answered_with_the_outputs(tmp_path: 
     async def check(own: Hour) -> None:
         outputs = "outputs: [{id: code, type: INT, value: 201}]"
         await own.save(hook("wait: true, returnOutputs: true, responseCode: '{{ outputs.code }}', responseContentType: text/plain"), task=RETURN, more=outputs)
-        told = await call(own)
+        told = await call(own, body={"x": 1})
         assert (told["execution"]["state"]["current"], told["execution"]["outputs"]) == ("SUCCESS", {"code": 201})
         assert (told["wait"], told["outputs"], told["type"], told["code"]) == (True, True, "text/plain", 201)
 
