@@ -118,7 +118,7 @@ def test_dates_that_are_missed_by_too_much_are_left_out() -> None:
 
 @pytest.mark.parametrize(("recover", "first"), [(None, "08:00"), ("ALL", "08:00"), ("LAST", "10:00"), ("NONE", "11:00")])
 def test_after_a_stop_all_are_made_up_for_or_the_last_or_none(recover: str | None, first: str) -> None:
-    hourly = calendar(cron="0 * * * *", **({"recoverMissedSchedules": recover} if recover else {}))
+    hourly = calendar(cron="0 * * * *", recoverMissedSchedules=recover)
     assert texts(hourly.after_downtime(at("2024-06-15T08:00:00Z"), NOW)) == [f"2024-06-15T{first}:00Z"]
 
 

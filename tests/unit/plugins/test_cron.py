@@ -13,7 +13,7 @@ PARIS = ZoneInfo("Europe/Paris")  # 2024: forward on 31 March at 2:00, back on 2
 
 
 def after(expression: str, start: str, count: int = 3, *, zone: str = "UTC", with_seconds: bool = False) -> list[str]:
-    cron, date, found = Cron(expression, with_seconds=with_seconds), datetime.fromisoformat(start).replace(tzinfo=ZoneInfo(zone)), []
+    cron, date, found = Cron(expression, with_seconds=with_seconds), datetime.fromisoformat(start).replace(tzinfo=ZoneInfo(zone)), list[str]()
     while len(found) < count:
         following = cron.after(date)
         assert following is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.model.state import State
-from tests.unit.runtime.clock_house import Clock, Hour, hour
+from tests.unit.runtime.clock_house import ZERO, Clock, Hour, hour
 
 EVERY = 'id: t, type: io.kestra.plugin.core.trigger.Schedule, cron: "* * * * *", timezone: UTC'
 MINUTELY = f"{{{EVERY}}}"
@@ -61,7 +61,7 @@ def test_wherever_the_executor_dies_each_date_has_started_one_execution(tmp_path
             own.executor.scheduler.stir()
             await own.settled()
             if commit is None:
-                await own.until(lambda: not own.executor.live and own.state().execution_id is None and own.state().next_execution_date > clock.now)
+                await own.until(lambda: not own.executor.live and own.state().execution_id is None and (own.state().next_execution_date or ZERO) > clock.now)
                 found = own.executions()
                 assert own.dates() == [f"12:{minute:02}" for minute in range(1, len(found) + 1)]
                 assert len(found) == lives
@@ -235,5 +235,6 @@ def test_many_schedules_that_are_due_together_are_started_in_linear_time(tmp_pat
             return time.monotonic() - began
 
     few, many = (tmp_path / name for name in ("few", "many"))
-    few.mkdir(), many.mkdir()
+    few.mkdir()
+    many.mkdir()
     assert asyncio.run(seconds(many, 1000)) < 6 * asyncio.run(seconds(few, 250)) + 1
