@@ -100,7 +100,7 @@ def _calendar(raw: Mapping[str, Any], renderer: Renderer) -> Calendar:
         trigger = cls.model_validate(given)
     except ValidationError as err:
         raise NotTried("; ".join(f"{'.'.join(map(str, found.path))}: {found.message}" for found in complaints(err, given, cls))) from err
-    conditions = Conditions(trigger.conditions, trigger.when)
+    conditions = Conditions(trigger.all_conditions, trigger.when)
     return Calendar(trigger, conditions, lambda dates: Judge(renderer, {"trigger": dict(dates)}, flow=("", "")), most_tries=MOST_TRIES)
 
 

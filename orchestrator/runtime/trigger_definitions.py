@@ -61,7 +61,7 @@ def reading_of(flow: Flow, spec: TriggerSpec, judging: Judging = plain_judging) 
         return _hindered(f"its type cannot be loaded on the server: {type(err).__name__}: {err}", enabled=enabled)
     try:
         trigger: Trigger = cls.model_validate(dict(spec.raw))
-        conditions = Conditions((raw for raw in trigger.conditions if not _gathers(trigger, raw)), trigger.when)
+        conditions = Conditions((raw for raw in trigger.all_conditions if not _gathers(trigger, raw)), trigger.when)
         return Reading(_definition(trigger, conditions, lambda dates: judging(flow, spec, dates), enabled=enabled), trigger, conditions)
     except ValidationError as err:
         return _hindered(told(err), enabled=enabled)

@@ -32,7 +32,7 @@ class Counted:
 def calendar(counted: Counted | None = None, kind: str = "Schedule", **properties: Any) -> Calendar:
     raw = {"id": "t", "type": f"core.trigger.{kind}", "timezone": "UTC", **properties}
     trigger = registry.load("trigger", raw["type"]).model_validate(raw)
-    return Calendar(trigger, Conditions(trigger.conditions, trigger.when), (counted or Counted()).judging)
+    return Calendar(trigger, Conditions(trigger.all_conditions, trigger.when), (counted or Counted()).judging)
 
 
 def at(text: str) -> datetime:
