@@ -26,6 +26,7 @@ NAMESPACE_FILE = RUN + "/namespace-files/{namespace}/content"  # GET ?path= -> t
 LOGS = RUN + "/logs"  # GET ?execution=&minLevel=[&task=&task=] -> lines as JSON, one per line, oldest first
 CALLED = RUN + "/called"  # GET ?taskRun=&task= -> outputs of the executions that a task beside that run has started, as JSON, one per line
 COUNT = RUN + "/count"  # GET ?namespace=[&flowId=&state=&state=&startDate=&endDate=] -> {"count": int}
+TRIGGER = RUN + "/triggers/{namespace}/{flow_id}/{trigger_id}"  # PUT {"disabled": bool} -> 204
 
 RESUME = RUN + "/resume/{other_id}"  # POST {"inputs": {...}} -> 204: another execution, that is paused
 PURGE_EXECUTIONS = RUN + "/purge/executions"  # POST {"which": {...}, "what": {...}} -> {"executions", "logs", "metrics", "storages"}

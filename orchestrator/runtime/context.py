@@ -72,6 +72,7 @@ class Context(RunContext):
         self.files = parts.services.files
         self.keys = parts.services.keys
         self.records = parts.services.records
+        self.triggers = parts.services.triggers
         self.variables = variables
         self._renderer = Renderer(RunExpressions(parts.services, parts.known))
 

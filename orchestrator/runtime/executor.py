@@ -262,9 +262,18 @@ class Executor:
 
     def begin(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         """Take up a new execution and let it start."""
+        live = self._created(turn, flow, execution)
+        self.beginning.take_up(turn, live)
+        return live
+
+    def begin_later(self, turn: Turn, flow: Flow, execution: Execution) -> None:
+        """Save a new execution in this turn, and let it start in the next: what starts another at once could go on for ever in one turn."""
+        self._created(turn, flow, execution)
+        self.post(lambda following: self.beginning.due(following, execution.id))
+
+    def _created(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         live = self.keep(Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1))
         turn.add(execution.id, Decision(execution=execution))
-        self.beginning.take_up(turn, live)
         return live
 
     def put(self, turn: Turn, live: Live, state: State) -> None:
@@ -295,9 +304,12 @@ class Executor:
         if decision.empty:
             return
         had_ended = live.view.execution.current.ended
+        known = len(live.view.execution.state.histories)
         live.view.apply(decision)
         turn.add(live.view.execution.id, decision)
         self.slots.note(live.view.execution)
+        for entered in live.view.execution.state.histories[known:]:
+            self.scheduler.heard(turn, live.view, entered.state)
         if live.view.execution.current.ended:
             note_outliving(turn, live)
         if live.view.execution.current.ended and not had_ended:

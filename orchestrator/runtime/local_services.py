@@ -12,7 +12,7 @@ from orchestrator.errors import BadSettings, Conflict, NotFound
 from orchestrator.lang.sealing import Sealer
 from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
-from orchestrator.sdk import Files, Keys, Level, Records
+from orchestrator.sdk import Files, Keys, Level, Records, Triggers
 
 
 class LocalServices:
@@ -25,6 +25,8 @@ class LocalServices:
         self.files: Files = self.local_files
         self.keys: Keys = self.local_keys
         self.records: Records = NoRecords()
+        self.local_triggers = LocalTriggers()
+        self.triggers: Triggers = self.local_triggers
         self.secrets, self.all_outputs, self._sealer = dict(secrets or {}), dict(outputs or {}), sealer
         self.errors: list[dict[str, Json]] = []
         self.fetched: list[str] = []  # the tasks whose outputs were asked for
@@ -166,3 +168,14 @@ def _found(held: Mapping[Any, Any], key: Any) -> Any:
 def _write(content: bytes, to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_bytes(content)
+
+
+class LocalTriggers(Triggers):
+    """Triggers by name, and whether each is enabled."""
+
+    def __init__(self) -> None:
+        self.enabled: dict[tuple[str, str, str], bool] = {}
+
+    def switch(self, namespace: str, flow_id: str, trigger_id: str, *, enabled: bool) -> None:
+        _found(self.enabled, (namespace, flow_id, trigger_id))
+        self.enabled[namespace, flow_id, trigger_id] = enabled

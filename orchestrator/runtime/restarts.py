@@ -71,7 +71,9 @@ class Restarts:
             turn.executions[before.id] = changed
             turn.touched[before.id] = None
             runs = self._executor.store.task_runs(before.id)
-            return json.loads(ExecutionView(self._executions.flow(changed, changed.flow_revision).flow, changed, runs).as_json())
+            view = ExecutionView(self._executions.flow(changed, changed.flow_revision).flow, changed, runs)
+            self._executor.scheduler.heard(turn, view, status)
+            return json.loads(view.as_json())
 
         return await self._executor.do(change)
 

@@ -15,7 +15,7 @@ from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
 from orchestrator.runtime.api_client import CHUNK, ApiClient, Body, Query
 from orchestrator.runtime.interrupt import Interrupt
-from orchestrator.sdk import Files, Keys, Level, Records
+from orchestrator.sdk import Files, Keys, Level, Records, Triggers
 
 
 class Services(Protocol):
@@ -24,6 +24,7 @@ class Services(Protocol):
     files: Files
     keys: Keys
     records: Records
+    triggers: Triggers
 
     def outputs(self, task_id: str) -> Mapping[str, Json]:
         """All outputs of a task as templates see them: under a loop a tree by the values of its iterations."""
@@ -54,6 +55,7 @@ class HttpServices:
         self.files: Files = HttpFiles(self._ask, dispatch)
         self.keys: Keys = HttpKeys(self._ask)
         self.records: Records = HttpRecords(self._ask, dispatch.task_run_id)
+        self.triggers: Triggers = HttpTriggers(self._ask)
 
     def outputs(self, task_id: str) -> Mapping[str, Json]:
         found: Mapping[str, Json] = self._ask.json("GET", self._ask.at(paths.OUTPUTS, task_id=task_id))
@@ -223,3 +225,13 @@ class HttpRecords(Records):
     def purge_logs(self, which: Mapping[str, Json]) -> Mapping[str, int]:
         found: dict[str, int] = self._ask.json("POST", self._ask.at(paths.PURGE_LOGS), {"which": dict(which)})
         return found
+
+
+class HttpTriggers(Triggers):
+    """The triggers of flows behind the API."""
+
+    def __init__(self, ask: Asked) -> None:
+        self._ask = ask
+
+    def switch(self, namespace: str, flow_id: str, trigger_id: str, *, enabled: bool) -> None:
+        self._ask.json("PUT", self._ask.at(paths.TRIGGER, namespace=namespace, flow_id=flow_id, trigger_id=trigger_id), {"disabled": not enabled})

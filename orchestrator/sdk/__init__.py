@@ -20,7 +20,7 @@ from orchestrator.model.state import State
 from orchestrator.model.values import Duration, Instant, Json, Label, format_duration, labels_of, parse_duration
 from orchestrator.sdk.calling import Call, Caller, CallProperties, RestartBehavior
 from orchestrator.sdk.condition import Condition, ConditionContext, ExecutionFacts
-from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger
+from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger, Triggers
 from orchestrator.sdk.gathering import Gathering, Part, TimeOfDay, TimeWindow, WindowKind
 from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
@@ -101,6 +101,7 @@ __all__ = [
     "TimeWindow",
     "TimedOut",
     "Trigger",
+    "Triggers",
     "Wait",
     "Warned",
     "WindowKind",

@@ -129,6 +129,13 @@ class Records(Protocol):
         and whether lines of executions and others are meant (`purgeExecutionLogs`, `purgeNonExecutionLogs`)."""
 
 
+class Triggers(Protocol):
+    """The triggers of flows."""
+
+    def switch(self, namespace: str, flow_id: str, trigger_id: str, *, enabled: bool) -> None:
+        """Enable one, or disable it. Raises NotFound when there is none of that name."""
+
+
 class RunContext(Protocol):
     """Everything a task's `run` may use."""
 
@@ -137,6 +144,7 @@ class RunContext(Protocol):
     files: Files
     keys: Keys
     records: Records
+    triggers: Triggers
     variables: Mapping[str, Any]
 
     def render(self, value: Dynamic[T] | None) -> T:

@@ -18,7 +18,7 @@ from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit
 from orchestrator.model.log import Level
 from orchestrator.model.values import Json
-from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger
+from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger, Triggers
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, RunningProcess, TaskRunner
 from orchestrator.sdk.task import AnyTask
 from orchestrator.sdk.template import Template, is_template
@@ -249,6 +249,18 @@ class FakeTools(JobTools):
         self.phases.append((name, detail))
 
 
+class FakeTriggers(Triggers):
+    """Triggers by name, and whether each is enabled."""
+
+    def __init__(self) -> None:
+        self.enabled: dict[tuple[str, str, str], bool] = {}
+
+    def switch(self, namespace: str, flow_id: str, trigger_id: str, *, enabled: bool) -> None:
+        if (namespace, flow_id, trigger_id) not in self.enabled:
+            raise NotFound(f"there is no trigger {trigger_id}")
+        self.enabled[namespace, flow_id, trigger_id] = enabled
+
+
 class FakeContext(RunContext):
     """Runs a task without a server. Templates may be `{{ dotted.names }}` of `variables`, nothing more."""
 
@@ -267,6 +279,7 @@ class FakeContext(RunContext):
         self.files: FakeFiles = FakeFiles(folder / "storage", namespaces)
         self.keys: FakeKeys = FakeKeys()
         self.records: FakeRecords = FakeRecords()
+        self.triggers: FakeTriggers = FakeTriggers()
         self.tasks: dict[str, AnyTask] = {}
         self.variables = dict(variables or {})
         self.job_tools = FakeTools(processes)

@@ -45,6 +45,7 @@ from orchestrator.server.routes import (
     tokens,
     trigger_sets,
     triggers,
+    webhooks,
     worker_groups,
     workers,
 )
@@ -57,6 +58,7 @@ from orchestrator.store.port import Reader
 ROUTERS = (
     executions.busy,
     executions.words,
+    webhooks.router,
     bulk.router,
     executions.router,
     follow.router,

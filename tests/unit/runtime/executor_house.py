@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ async def house(
     slots: int = 8,
     machine: Mapping[str, float] | None = None,
     stores_files: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     **settings: Any,
 ) -> AsyncIterator[House]:
     """With `stores_files` tasks keep their files in the house's store, else each in a memory of its own.
@@ -117,7 +119,7 @@ async def house(
         slots=slots,
         machine=machine,
     )
-    parts = await started(Settings(data=str(folder), **settings), store, cluster, new_id())
+    parts = await started(Settings(data=str(folder), **settings), store, cluster, new_id(), clock)
     cluster.reports_to(parts.reports.take)
     try:
         own.set_result(House(parts, cluster))
