@@ -162,6 +162,10 @@ def _all(server: LocalServer, flow: str) -> list[dict[str, Any]]:
     return found
 
 
+def _come(server: LocalServer, count: int) -> None:
+    eventually(lambda: len(_all(server, "scheduled")) >= count, within=40, what=f"{count} dates have come")
+
+
 def _killed(server: LocalServer) -> bool:
     try:
         server.kill("ExecutorActor")
@@ -174,9 +178,9 @@ def test_the_executor_dies_and_each_date_starts_one_execution_and_each_end_anoth
     server.flow(LISTENING)
     server.flow(SCHEDULED)
     for count in (2, 4):
-        eventually(lambda count=count: len(_all(server, "scheduled")) >= count, within=40, what=f"{count} dates have come")
+        _come(server, count)
         eventually(lambda: _killed(server), within=40, what="the executor is there to be killed")
-    eventually(lambda: len(_all(server, "scheduled")) >= 6, within=40, what="dates come again")
+    _come(server, 6)
     server.call("DELETE", "/api/v1/flows/surviving/scheduled", raw=True)
     made = [server.ended(one["id"]) for one in _all(server, "scheduled")]
     dates = sorted(datetime.fromisoformat(one["trigger"]["variables"]["date"]) for one in made)
