@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from orchestrator.store.port import LogFilter
 
 pytestmark = pytest.mark.anyio
 FLOW = "id: hello\nnamespace: io.acme\ntasks: [{id: t, type: io.kestra.plugin.core.log.Log, message: x}]\n"
-ASKS = [{"id": "approved", "type": "BOOLEAN"}, {"id": "report", "type": "FILE", "required": False}]
+ASKS: list[dict[str, Any]] = [{"id": "approved", "type": "BOOLEAN"}, {"id": "report", "type": "FILE", "required": False}]
 Run = tuple[Site, str, httpx.AsyncClient]
 
 
@@ -51,7 +52,7 @@ def _asked(site: Site, verb: str) -> dict[str, object]:
 
 
 async def test_texts_and_files_are_sorted_by_what_is_asked_for(api: httpx.AsyncClient, open_site: Site, paused: str) -> None:
-    form = {"approved": (None, "true"), "files": ("report", b"rows"), "other": (None, "x")}
+    form: dict[str, Any] = {"approved": (None, "true"), "files": ("report", b"rows"), "other": (None, "x")}
     assert (await api.post(f"/api/v1/executions/{paused}/resume", files=form)).status_code == 204
     args = _asked(open_site, "resume")
     assert args["inputs"] == {"approved": "true", "other": "x"}
