@@ -33,8 +33,8 @@ def _owner(point: EntryPoint) -> str:
 
 
 def types(kind: str) -> Iterable[str]:
-    """Every installed type name of a kind (aliases included), sorted."""
-    return sorted(_catalogue(kind))
+    """Every installed type name of a kind (aliases included), sorted; not those that are steps of another type (`Other$Step`)."""
+    return sorted(name for name in _catalogue(kind) if "$" not in name)
 
 
 def full_name(kind: str, name: str) -> str | None:

@@ -34,11 +34,20 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class RunReceived:
-    """A worker or supervisor began the run."""
+    """A worker or supervisor began the run; None: the server itself did."""
 
     task_run_id: str
     lease: int
-    worker: str
+    worker: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class RunOpened:
+    """The folder of a workspace is ready for its tasks."""
+
+    task_run_id: str
+    lease: int
     at: datetime
 
 
@@ -115,7 +124,9 @@ class TimerKind(StrEnum):
     SLA = "sla"  # of the execution: it has taken as long as it may
 
 
-Event: TypeAlias = Started | Evaluated | RunReceived | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | PauseAsked | ResumeAsked | RunStopped
+Event: TypeAlias = (
+    Started | Evaluated | RunReceived | RunOpened | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | PauseAsked | ResumeAsked | RunStopped
+)
 
 # --- commands -------------------------------------------------------------------------------------------------------
 
@@ -151,6 +162,17 @@ class StopRun:
 
 
 @dataclass(frozen=True)
+class CloseFolder:
+    """All tasks of a workspace have ended: have what is to be kept taken out of its folder; answered by RunEnded.
+
+    Not saved: asked again after a restart. Asking twice is harmless.
+    """
+
+    task_run_id: str
+    lease: int
+
+
+@dataclass(frozen=True)
 class SetTimer:
     """Tell the engine when a moment has come. Not saved: derived again from the task run's `due` after a restart."""
 
@@ -175,7 +197,7 @@ class Say:
     task_run_id: str | None = None
 
 
-Command: TypeAlias = Evaluate | Run | StopRun | SetTimer | StartAnew | Say
+Command: TypeAlias = Evaluate | Run | StopRun | CloseFolder | SetTimer | StartAnew | Say
 
 
 @dataclass(frozen=True)

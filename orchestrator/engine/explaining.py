@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.engine.runs import dispatched, received
+from orchestrator.engine.standing import dispatched, received
 from orchestrator.engine.waiting import Queued, Standing, reason_of, told
 from orchestrator.model.execution import Cause, Execution, PhaseName, TaskRun
 from orchestrator.model.growth import Growth

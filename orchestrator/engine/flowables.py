@@ -10,7 +10,8 @@ from orchestrator.engine.endings import end_run, fail_before
 from orchestrator.engine.events import Evaluate, Evaluated
 from orchestrator.engine.leads import plan_lead
 from orchestrator.engine.pausing import wait_here
-from orchestrator.engine.runs import dispatch, dispatched, unbegun
+from orchestrator.engine.runs import dispatch
+from orchestrator.engine.standing import dispatched, unbegun
 from orchestrator.engine.wishes import asked_of, holds_template, templates_of
 from orchestrator.errors import TaskFailed
 from orchestrator.model.execution import TaskRun
@@ -20,6 +21,7 @@ from orchestrator.model.values import Json
 from orchestrator.sdk.task import Flowable
 from orchestrator.sdk.template import is_template
 from orchestrator.sdk.values import truthy
+from orchestrator.sdk.workspace import Workspace
 
 BEFORE, PLAN = "before", "plan"
 PLACEMENT, RESOURCES = "placement", "resources"  # questions about a run's place
@@ -53,10 +55,15 @@ def _plan_again(draft: Draft, run: TaskRun) -> None:
 
 def _templates_before(draft: Draft, run: TaskRun, spec: TaskSpec, flowable: Flowable | None) -> Mapping[str, Json]:
     asked: dict[str, Json] = {"runIf": spec.run_if}
-    if flowable is None:
+    if _is_sent(flowable):
         asked |= {"timeout": spec.timeout, "queueTimeout": spec.queue_timeout}
     found = {name: value for name, value in asked.items() if is_template(value)}
-    return found if flowable is not None else {**found, **_templates_of_place(draft, run, spec)}
+    return {**found, **_templates_of_place(draft, run, spec)} if _is_sent(flowable) else found
+
+
+def _is_sent(flowable: Flowable | None) -> bool:
+    """Whether a place gets it: what does something, and what has a place for what it leads."""
+    return flowable is None or isinstance(flowable, Workspace)
 
 
 def _templates_of_place(draft: Draft, run: TaskRun, spec: TaskSpec) -> Mapping[str, Json]:
@@ -72,7 +79,7 @@ def on_before(draft: Draft, event: Evaluated) -> None:
         return
     spec, flowable = draft.spec(run), draft.resolve(draft.spec(run))
     if event.error is not None:
-        fail_before(draft, run, event.error, attempted=flowable is None)
+        fail_before(draft, run, event.error, attempted=_is_sent(flowable))
     else:
         _go_on(draft, run, spec, flowable, dict(event.answers))
 
@@ -81,7 +88,7 @@ def _go_on(draft: Draft, run: TaskRun, spec: TaskSpec, flowable: Flowable | None
     run_if = answers.get("runIf", spec.run_if)
     if run_if is not None and not truthy(run_if):
         end_run(draft, run, State.SKIPPED)
-    elif flowable is None:
+    elif flowable is None or isinstance(flowable, Workspace):
         dispatch(draft, run, spec, answers)
     else:
         ask_plan(draft, draft.change(run, state=run.state.to(State.RUNNING, draft.now)), flowable)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.engine.draft import Advance, Draft
 from orchestrator.engine.endings import closed, end_run
 from orchestrator.engine.events import StopRun
-from orchestrator.engine.runs import dispatched
+from orchestrator.engine.standing import dispatched
 from orchestrator.model.execution import Cause, TaskRun
 from orchestrator.model.state import State
 

@@ -15,6 +15,7 @@ from orchestrator.model.resources import Resources
 from orchestrator.model.values import Json, format_duration
 from orchestrator.sdk.task import Flowable
 from orchestrator.sdk.template import is_template
+from orchestrator.sdk.workspace import Workspace
 
 Render = Callable[[str], str | None]  # a template's text, None when only a run can tell
 Runner = Callable[[TaskSpec, str], tuple[str | None, str | None]]  # (task, group) -> type and reason, None for what is no script
@@ -30,19 +31,25 @@ class Planning:
     is_ephemeral: Callable[[str], bool]
     looks: Callable[[TriggerSpec], bool]  # whether workers evaluate a trigger
     rules: Rules
+    stays: Callable[[TaskSpec], bool] = lambda spec: False  # whether the server does it itself
     live: Live | None = None
 
     def tasks(self, flow: Flow) -> Iterator[PlannedTask]:
         """Every task in the order of the text, then the triggers that workers evaluate."""
         for placed in tasks_of(flow, self.resolve).values():
-            known = _known(placed)
-            if self.resolve(placed.spec) is not None:
+            known, leads = _known(placed), self.resolve(placed.spec)
+            if self.stays(placed.spec) or (leads is not None and not isinstance(leads, Workspace)):
                 yield known.model_copy(update={"kind": "flowable"})
             else:
-                yield self._planned(known, placed.spec, placed.parents, flow)
+                yield self._planned(known, *self._sent(placed), flow)
         for trigger in flow.triggers:
             if self.looks(trigger):
                 yield self._planned(PlannedTask(id=trigger.id, type=trigger.type, kind="trigger", disabled=trigger.disabled), trigger, (), flow)
+
+    def _sent(self, placed: Placed) -> tuple[TaskSpec, Sequence[TaskSpec]]:
+        """What is sent somewhere, and the flowables around it: the workspace of a task that is in one."""
+        at = next((at for at, parent in enumerate(placed.parents) if isinstance(self.resolve(parent), Workspace)), None)
+        return (placed.spec, placed.parents) if at is None else (placed.parents[at], placed.parents[at + 1 :])
 
     def _planned(self, known: PlannedTask, spec: TaskSpec | TriggerSpec, parents: Sequence[TaskSpec], flow: Flow) -> PlannedTask:
         """What is known of a task, and where it would go."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.engine.leads import ERRORS, FINALLY, is_after
+from orchestrator.engine.standing import is_home
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Conflict, Refused
 from orchestrator.model.execution import Execution, TaskRun
@@ -47,6 +48,15 @@ class Rows:
         if run_id not in self.runs:
             raise Refused(NO_TASK)
         return self.runs[run_id]
+
+    def unit(self, run_id: str) -> str:
+        """What must begin again for a run to do so: the workspace around it, whose folder is gone; else the run itself."""
+        at: str | None = run_id
+        while at is not None:
+            if is_home(self.runs[at]):
+                return at
+            at = self.runs[at].parent_id
+        return run_id
 
     def below(self, leader: str | None) -> Sequence[TaskRun]:
         """What a leader led, that is still there, oldest first."""

@@ -21,7 +21,7 @@ def cut_at(view: ExecutionView, run_id: str, now: datetime) -> Reopened:
     Raises Conflict for an execution that goes on, Refused for an unknown task run.
     """
     rows = Rows(view, now)
-    rows.known(run_id)
+    run_id = rows.unit(rows.known(run_id).id)
     for above in rows.lineage([run_id]):
         _drop_later(rows, rows.runs[above])
     rows.open_leaders([run_id])

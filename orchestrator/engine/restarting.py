@@ -19,7 +19,7 @@ def restarted(view: ExecutionView, now: datetime) -> Reopened:
     Raises Conflict for an execution that goes on, Refused for one in which nothing failed.
     """
     rows = Rows(view, now)
-    failed = [run.id for run in rows.runs.values() if _failed_of_itself(rows, run)]
+    failed = list(dict.fromkeys(rows.unit(run.id) for run in rows.runs.values() if _failed_of_itself(rows, run)))
     if not failed:
         raise Refused(NO_TASK)
     rows.open_leaders(failed)
@@ -32,7 +32,13 @@ def restarted(view: ExecutionView, now: datetime) -> Reopened:
 def _failed_of_itself(rows: Rows, run: TaskRun) -> bool:
     """What ran after the end of the execution is no part of what failed in it."""
     after = run.parent_id is None and is_after(run.branch)
-    return not after and run.state.current.failed and not any(child.state.current.failed for child in rows.below(run.id))
+    return not after and run.state.current.failed and not _was_lost(rows, run) and not any(child.state.current.failed for child in rows.below(run.id))
+
+
+def _was_lost(rows: Rows, run: TaskRun) -> bool:
+    """Whether it went with the folder of a workspace that has ended well since."""
+    home = rows.unit(run.id)
+    return home != run.id and not rows.runs[home].state.current.failed
 
 
 def marked(view: ExecutionView, run_id: str, state: State, now: datetime) -> Reopened:
@@ -44,6 +50,8 @@ def marked(view: ExecutionView, run_id: str, state: State, now: datetime) -> Reo
     run = rows.known(run_id)
     if not state.ended or state is State.RETRIED:
         raise Refused(f"A task run cannot be set to {state}")
+    if (home := rows.unit(run_id)) != run_id:
+        raise Refused(f"Task run '{run_id}' ran in the folder of '{rows.runs[home].task_id}', which is gone: change the state of that, or restart")
     rows.open_leaders([run_id])
     rows.runs[run_id] = run.model_copy(update={"state": run.state.by_hand(state, now), **_last_attempt(run, state, now)})
     return rows.reopened()

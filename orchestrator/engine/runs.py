@@ -10,48 +10,25 @@ from orchestrator.engine.endings import begun, closed, end_run, fail_before, try
 from orchestrator.engine.events import Run, RunEnded, RunLost, RunReceived, RunRefused, RunStopped, SetTimer, StopRun, TimerKind
 from orchestrator.engine.leads import BESIDE
 from orchestrator.engine.retry import next_attempt
+from orchestrator.engine.scopes import end_state
+from orchestrator.engine.standing import current_run, dispatched, is_home, opened, received, workspace_of
 from orchestrator.model.dispatch import Outcome
 from orchestrator.model.execution import Attempt, Cause, Phase, PhaseName, TaskRun
 from orchestrator.model.flow import Retry, RetryBehavior, TaskSpec
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Json, Label, format_duration, parse_duration
+from orchestrator.sdk.workspace import ROUND
 
 _WAITING = frozenset({State.CREATED, State.RETRYING, State.RESTARTED})
 MOST_LOST = 3  # places that may be lost under one run before it fails
 OUT_OF_TIME = frozenset({Cause.TIMEOUT, Cause.QUEUE_TIMEOUT})  # noted on a run that is being stopped for it; whatever it says then, it has failed
 
 
-# --- where a run stands
-
-
-def dispatched(run: TaskRun) -> bool:
-    """Whether a place has the run, or is to get it: its present lease is out. A retry goes out under a generation of its own."""
-    if run.state.current is State.RESTARTED:
-        return bool(run.phases)  # emptied when it was set back, begun anew when it is sent
-    return run.lease > 0 and (run.state.current is not State.RETRYING or len(run.attempts) <= run.generation)
-
-
-def unbegun(run: TaskRun) -> bool:
-    """Whether nothing has been decided about a run yet: it was created, or set back to its beginning."""
-    return run.state.current in (State.CREATED, State.RESTARTED) and not dispatched(run)
-
-
-def received(run: TaskRun) -> bool:
-    """Whether a place has begun the run under its present lease."""
-    return dispatched(run) and any(phase.name is PhaseName.RECEIVED for phase in run.phases)
-
-
 def limit_of(spec: TaskSpec, answers: Json, name: str) -> timedelta | None:
     """A run's `timeout` or `queueTimeout`, rendered where it was a template. Raises ValueError for a bad duration."""
     text = (answers or {}).get(name, spec.timeout if name == "timeout" else spec.queue_timeout)
     return parse_duration(str(text)) if text is not None and str(text).strip() else None
-
-
-def current_run(draft: Draft, run_id: str, lease: int) -> TaskRun | None:
-    """The run that a report speaks of; None when it has ended or the report's lease is an old one."""
-    run = draft.run(run_id)
-    return None if run is None or run.lease != lease or run.state.current.ended or not dispatched(run) else run
 
 
 # --- sending
@@ -116,7 +93,7 @@ def on_ended(draft: Draft, event: RunEnded) -> None:
     if not received(run):
         run = _receive(draft, run, outcome.at, None)
     _take_along(draft, outcome)
-    state = State(outcome.state)
+    state = _with_those_below(draft, run, State(outcome.state))
     if run.cause in OUT_OF_TIME:
         state, outcome = State.FAILED, outcome.model_copy(update={"cause": run.cause, "error": run.error})
     finish(draft, run, state, outcome.at, outcome)
@@ -127,6 +104,7 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
     if outcome is not None:
         cause, error = outcome.cause, outcome.error
     spec = draft.spec(run)
+    _end_those_below(draft, run)
     killing = run.state.current is State.KILLING
     fields: dict[str, object] = {
         "attempts": closed(_with_log(run.attempts, outcome), State.KILLED if killing else state, at),
@@ -135,7 +113,7 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
         "cause": cause,
         "error": error,
     }
-    if state is State.FAILED and not killing and cause is not Cause.QUEUE_TIMEOUT:
+    if state is State.FAILED and not killing and cause is not Cause.QUEUE_TIMEOUT and not is_home(run):
         if _try_again(draft, run, spec, fields, at):
             return
         if _counts(draft, run) and try_anew(draft, _retry_of_task(draft, run, spec), at):
@@ -146,6 +124,11 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
     if state is State.SUCCESS and len(run.attempts) > 1 and (retry := _retry(draft, run, spec)) is not None and retry.warning_on_retry:
         state = State.WARNING
     end_run(draft, run, state, at=at, **fields)
+
+
+def _with_those_below(draft: Draft, run: TaskRun, state: State) -> State:
+    """The end of a workspace is that of its tasks, unless it fails itself."""
+    return end_state(draft, draft.lead(run.id)) if opened(run) and state is State.SUCCESS else state
 
 
 def _with_log(attempts: tuple[Attempt, ...], outcome: Outcome | None) -> tuple[Attempt, ...]:
@@ -250,6 +233,13 @@ def on_lost(draft: Draft, event: RunLost) -> None:
     if run.state.current is State.KILLING or run.cause in OUT_OF_TIME:
         _end_stopped(draft, run)
         return
+    home = workspace_of(draft, run)
+    if home is not None:
+        _end_those_below(draft, home, event.cause)
+        if home.state.current is State.KILLING or home.cause in OUT_OF_TIME:
+            _end_stopped(draft, home)
+            return
+        run = draft.change(home, answers={**(home.answers or {}), ROUND: home.answers[ROUND] + 1})
     lost = run.lost_workers + (event.cause is not Cause.WORKER_SHUTDOWN)  # handing work back is no loss
     if lost > MOST_LOST:
         error = f"{lost} workers were lost while they held it; it is not sent again"
@@ -258,6 +248,15 @@ def on_lost(draft: Draft, event: RunLost) -> None:
         return
     draft.say(Level.WARN, f"Sent again: {event.cause.value}", run.id)
     send(draft, run, _queue_limit(draft, run), lost_workers=lost)
+
+
+def _end_those_below(draft: Draft, home: TaskRun, cause: Cause = Cause.WORKER_LOST) -> None:
+    """What a workspace still runs goes with its folder; none of it is tried again by itself."""
+    if is_home(home) and draft.counters.active(home.id):
+        for below in draft.view.below(home.id):
+            run = draft.known(below.id)
+            if not run.state.current.ended:
+                _end_unbegun(draft, run, State.FAILED, cause, "it had to end with the folder that it ran in")
 
 
 def on_refused(draft: Draft, event: RunRefused) -> None:

@@ -10,16 +10,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestrator.engine.dates import active_backfill, first_due, on_backfill, on_change, on_date
 from orchestrator.engine.trigger_events import (
     Asked,
+    BackfillAsked,
+    Called,
     Definition,
     Emitted,
     Ended,
     Event,
     ExecutionOver,
+    Fell,
     Halt,
+    Heard,
     How,
     Kind,
+    Late,
     Leaving,
     Lost,
     Missed,
@@ -28,6 +34,7 @@ from orchestrator.engine.trigger_events import (
     Received,
     Removed,
     Saved,
+    ServerBegan,
     Skipped,
     Standing,
     Told,
@@ -73,6 +80,12 @@ def decide(standing: Standing, event: Event, definition: Definition | None, now:
             return _over(standing, state, event, definition, now)
         case Asked(verb=verb):
             return _asked(standing, state, verb, definition, now)
+        case Fell() | Late() | ServerBegan() | BackfillAsked():
+            return Verdict(replace(standing, state=on_date(state, event, definition, now)))
+        case Heard(windows=windows, fired=fired):
+            return Verdict(replace(standing, state=_with(state, windows=dict(windows), **({"date": now, "updated_date": now} if fired else {}))))
+        case Called():
+            return Verdict(replace(standing, state=_with(state, date=now, updated_date=now)))
         case Received() | Ended() | Emitted() | Told() | Lost() if state.evaluation is not None:
             return Verdict(replace(standing, state=_of_evaluation(state, state.evaluation, event, definition, now)))
     return Verdict(standing)
@@ -116,8 +129,8 @@ def _saved(standing: Standing, event: Saved, definition: Definition, now: dateti
         return Verdict(replace(standing, state=_with(before, stop_after=stop_after)))
     else:
         state = before
-    at_once = now if definition.runs else None
-    return _halted(standing, _with(state, stop_after=stop_after, next_execution_date=at_once, failures=0, updated_date=now), now)
+    state = _with(on_change(state, definition, now), stop_after=stop_after, failures=0, windows={}, updated_date=now)
+    return _halted(standing, state, now)
 
 
 def _removed(standing: Standing, now: datetime) -> Verdict:
@@ -241,19 +254,33 @@ def _over(standing: Standing, state: TriggerState, event: ExecutionOver, definit
 
 def _asked(standing: Standing, state: TriggerState, verb: Verb, definition: Definition, now: datetime) -> Verdict:
     state = _with(state, updated_date=now)
-    at_once = now if definition.runs else None
     match verb:
         case Verb.ENABLE if not state.disabled:
             return Verdict(standing)
         case Verb.ENABLE:
-            later = state.next_execution_date
-            return Verdict(replace(standing, state=_with(state, disabled=False, next_execution_date=later if later and later > now else at_once)))
+            return Verdict(replace(standing, state=_with(state, disabled=False, next_execution_date=_once_enabled(state, definition, now))))
         case Verb.DISABLE:
             return _halted(standing, _with(state, disabled=True), now)
+        case Verb.RESTART if definition.kind is Kind.DATES:
+            due = state.next_execution_date or first_due(state, definition, now)
+            return Verdict(replace(standing, state=_with(state, execution_id=None, next_execution_date=due)))
         case Verb.RESTART:
-            return _halted(standing, _with(state, next_execution_date=at_once, failures=0), now)
+            return _halted(standing, _with(state, next_execution_date=first_due(state, definition, now), failures=0), now)
         case Verb.UNLOCK:
-            return _halted(standing, _with(state, execution_id=None, next_execution_date=state.next_execution_date or at_once), now)
+            due = state.next_execution_date or first_due(state, definition, now)
+            return _halted(standing, _with(state, execution_id=None, next_execution_date=due), now)
+        case Verb.PAUSE_BACKFILL | Verb.UNPAUSE_BACKFILL | Verb.DELETE_BACKFILL:
+            return Verdict(replace(standing, state=on_backfill(state, verb, now)))
+
+
+def _once_enabled(state: TriggerState, definition: Definition, now: datetime) -> datetime | None:
+    """Dates that passed while it was disabled are not made up for; those of a backfill are what it is for."""
+    later = state.next_execution_date
+    if (later is not None and later > now) or active_backfill(state) is not None:
+        return later
+    if definition.kind is Kind.DATES and definition.calendar is not None and definition.runs:
+        return definition.calendar.next(max(now, state.date or now), now)
+    return first_due(state, definition, now)
 
 
 def _with(state: TriggerState, **facts: Any) -> TriggerState:

@@ -6,9 +6,11 @@ from orchestrator.engine.aftermath import ask_listeners, rosters
 from orchestrator.engine.counters import FAILED, RANK, STATE_OF_RANK, BranchKey
 from orchestrator.engine.draft import Advance, Begin, Draft
 from orchestrator.engine.endings import close_execution, end_execution, end_run
+from orchestrator.engine.events import CloseFolder
 from orchestrator.engine.leads import Lead, Roster
 from orchestrator.engine.repeating import ask_until
 from orchestrator.engine.sla import ask_assertions, end_by_sla
+from orchestrator.engine.standing import is_home, lacks_folder
 from orchestrator.model.flow import TaskSpec
 from orchestrator.model.state import Lifecycle, State
 from orchestrator.sdk.task import Order
@@ -20,6 +22,8 @@ def advance(draft: Draft, touched: Advance, *, kept: bool = False) -> None:
         _advance_after(draft, touched)
     elif touched.leader is not None and draft.known(touched.leader).state.current.ended:
         return
+    elif touched.leader is not None and lacks_folder(draft.known(touched.leader)):
+        return  # it is not ready, or lost with its worker
     elif _winds_up(draft, touched.leader):
         _wind_up(draft, touched.leader)
     elif touched.leader is not None and draft.known(touched.leader).state.current is State.PAUSED:
@@ -171,5 +175,7 @@ def end_state(draft: Draft, lead: Lead) -> State:
 def _end(draft: Draft, leader: str | None, state: State) -> None:
     if leader is None:
         end_execution(draft, state)
-    else:
-        end_run(draft, draft.known(leader), state)
+    elif not is_home(run := draft.known(leader)):
+        end_run(draft, run, state)
+    elif run.state.current is not State.KILLING:
+        draft.commands.append(CloseFolder(run.id, run.lease))

@@ -17,6 +17,7 @@ from orchestrator.engine.events import (
     ResumeAsked,
     RunEnded,
     RunLost,
+    RunOpened,
     RunReceived,
     RunRefused,
     RunStopped,
@@ -32,6 +33,7 @@ from orchestrator.engine.runs import on_ended, on_lost, on_queue_timeout, on_rec
 from orchestrator.engine.scopes import advance, end_state
 from orchestrator.engine.sla import SLA, on_assertions, on_deadline, set_deadlines
 from orchestrator.engine.view import ExecutionView, Resolve
+from orchestrator.engine.workspaces import on_opened
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 
@@ -79,6 +81,8 @@ def _take(draft: Draft, event: Event) -> None:
             _on_evaluated(draft, event)
         case RunReceived():
             on_received(draft, event)
+        case RunOpened():
+            on_opened(draft, event)
         case RunEnded():
             on_ended(draft, event)
         case RunLost():

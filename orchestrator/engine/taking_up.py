@@ -6,7 +6,7 @@ from collections import deque
 
 from orchestrator.engine.draft import Advance, Begin, Draft
 from orchestrator.engine.events import SetTimer, TimerKind
-from orchestrator.engine.runs import dispatched, received, unbegun
+from orchestrator.engine.standing import dispatched, opened, received, unbegun
 from orchestrator.model.execution import TaskRun
 from orchestrator.model.state import State
 
@@ -17,6 +17,8 @@ def take_up(draft: Draft, run: TaskRun) -> None:
     if kind is not None:
         if run.due is not None:
             draft.commands.append(SetTimer(kind, run.due, run.id))
+        if opened(run):
+            draft.todo.append(Advance(run.id))
     elif unbegun(run):
         draft.todo.append(Begin(run.id))
     else:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from orchestrator.model.execution import Cause
 from orchestrator.model.state import State
-from orchestrator.model.trigger import TriggerState
+from orchestrator.model.trigger import Backfill, OpenWindow, TriggerState
 
 LEAST_TIMEOUT = timedelta(minutes=5)  # of a look that names none
 
@@ -19,6 +20,33 @@ class Kind(StrEnum):
 
     POLL = "poll"  # it looks, again and again
     LISTEN = "listen"  # it listens for as long as it is there
+    DATES = "dates"  # it has dates of its own
+    HEARS = "hears"  # it hears of the executions of other flows
+    CALLED = "called"  # its address is called
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether a worker evaluates it."""
+        return self in (Kind.POLL, Kind.LISTEN)
+
+
+class Calendar(Protocol):
+    """The dates of a trigger that has some. Pure but for what its conditions read."""
+
+    def begins(self, last: datetime | None, now: datetime) -> datetime | None:
+        """When it is due first, from a change of its definition on; `last` is the last date it was due at."""
+
+    def next(self, last: datetime, now: datetime, *, however_late: bool = False) -> datetime | None:
+        """When it is due after a date."""
+
+    def at_or_after(self, date: datetime, now: datetime) -> datetime | None:
+        """The first date that is not before that one."""
+
+    def in_time(self, date: datetime, now: datetime) -> datetime | None:
+        """That date, or the first after it that is not too late."""
+
+    def after_downtime(self, due: datetime, now: datetime) -> datetime | None:
+        """When it is due, after a start of the server, where it was due at a date that has passed."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +54,7 @@ class Definition:
     """What of a trigger's definition decides.
 
     `enabled` is what trigger and flow say of themselves, `obstacle` why it cannot be evaluated all the same, `concurrent`
-    whether it looks again while an execution that it has started runs.
+    whether it looks again while an execution that it has started runs, `calendar` its dates.
     """
 
     kind: Kind
@@ -36,6 +64,7 @@ class Definition:
     obstacle: str | None = None
     stop_after: tuple[State, ...] = ()
     concurrent: bool = False
+    calendar: Calendar | None = field(default=None, compare=False)
 
     @property
     def runs(self) -> bool:
@@ -91,6 +120,37 @@ class Missed:
 @dataclass(frozen=True)
 class Skipped:
     """Nobody could evaluate it when it was due, and its fallback says not to wait."""
+
+
+@dataclass(frozen=True)
+class Fell:
+    """One of its dates has been seen to; `execution_id` is the execution that was started and goes on."""
+
+    date: datetime
+    execution_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Late:
+    """A date was due, and it is too late for it."""
+
+
+@dataclass(frozen=True)
+class ServerBegan:
+    """The server has started: what was due while it was down is made up for, or not."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Something has come that it waits for: the windows as they are now, and whether it fires."""
+
+    windows: Mapping[str, OpenWindow]
+    fired: bool
+
+
+@dataclass(frozen=True)
+class Called:
+    """Its address was called, and it fires."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +222,9 @@ class Verb(StrEnum):
     DISABLE = "disable"
     RESTART = "restart"  # end what is evaluating, and begin anew at once
     UNLOCK = "unlock"  # wait for nothing any more
+    PAUSE_BACKFILL = "pause-backfill"
+    UNPAUSE_BACKFILL = "unpause-backfill"
+    DELETE_BACKFILL = "delete-backfill"
 
 
 @dataclass(frozen=True)
@@ -169,7 +232,34 @@ class Asked:
     verb: Verb
 
 
-Event: TypeAlias = Saved | Removed | Placed | Missed | Skipped | Rang | Received | Ended | Emitted | Told | Lost | ExecutionOver | Asked
+@dataclass(frozen=True)
+class BackfillAsked:
+    """Past dates are to be made up for; `current_date` of the backfill is where it is to begin."""
+
+    backfill: Backfill
+
+
+Event: TypeAlias = (
+    Saved
+    | Removed
+    | Placed
+    | Missed
+    | Skipped
+    | Fell
+    | Late
+    | ServerBegan
+    | Heard
+    | Called
+    | Rang
+    | Received
+    | Ended
+    | Emitted
+    | Told
+    | Lost
+    | ExecutionOver
+    | Asked
+    | BackfillAsked
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from orchestrator.engine.trigger_events import Definition, Standing
+from orchestrator.engine.trigger_events import Definition, Kind, Standing
 from orchestrator.engine.trigger_placing import Held
 from orchestrator.model.trigger import Evaluation, TriggerState
 from orchestrator.model.values import Json, format_instant
@@ -23,6 +23,8 @@ class TriggerReasonKind(StrEnum):
     AT_CAPACITY = "AT_CAPACITY"  # its workers evaluate as many triggers as they may
     NOT_DUE = "NOT_DUE"
     DUE = "DUE"  # it goes with the next turn
+    LISTENING = "LISTENING"  # for executions of other flows; of what must come together, what has come
+    AWAITING_CALL = "AWAITING_CALL"  # of its address
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def reason_of(standing: Standing, definition: Definition, now: datetime, held: H
         return TriggerReason(TriggerReasonKind.STOPPING, evidence=evidence)
     if state.evaluation is not None:
         return _evaluating(state.evaluation, definition)
-    return _held_back(state, definition) or _waiting(state, now, held)
+    return _held_back(state, definition) or _for_others(state, definition) or _waiting(state, now, held)
 
 
 def _evaluating(evaluation: Evaluation, definition: Definition) -> TriggerReason:
@@ -65,10 +67,23 @@ def _held_back(state: TriggerState, definition: Definition) -> TriggerReason | N
     return None
 
 
+def _for_others(state: TriggerState, definition: Definition) -> TriggerReason | None:
+    """Of a trigger that waits for no moment."""
+    if definition.kind is Kind.CALLED:
+        return TriggerReason(TriggerReasonKind.AWAITING_CALL, state.updated_date)
+    if definition.kind is Kind.HEARS:
+        come = {name: {"come": list(window.met), "until": format_instant(window.end)} for name, window in state.windows.items()}
+        return TriggerReason(TriggerReasonKind.LISTENING, state.updated_date, come)
+    return None
+
+
 def _waiting(state: TriggerState, now: datetime, held: Held | None) -> TriggerReason:
     due = state.next_execution_date
     if due is None or due > now:
-        return TriggerReason(TriggerReasonKind.NOT_DUE, state.date, {"next": format_instant(due)} if due is not None else {})
+        evidence: dict[str, Json] = {"next": format_instant(due)} if due is not None else {}
+        if state.backfill is not None and state.backfill.paused:
+            evidence["pausedBackfill"] = format_instant(state.backfill.current_date)
+        return TriggerReason(TriggerReasonKind.NOT_DUE, state.date, evidence)
     if held is None:
         return TriggerReason(TriggerReasonKind.DUE, due)
     if held.full and not held.lacking:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from orchestrator.engine.paths import MISSING
+from orchestrator.engine.standing import is_home
 from orchestrator.engine.tree import type_of
 from orchestrator.engine.view import ExecutionView
 from orchestrator.model.execution import TaskRun
@@ -109,8 +110,21 @@ def _taskrun(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | N
         return MISSING
     ended = sum(attempt.state.current.ended for attempt in run.attempts)
     found: dict[str, Json] = {"id": run.id, "startDate": milliseconds(run.state.start), "attemptsCount": ended}
-    optional = {"parentId": run.parent_id, "value": run.value, "iteration": run.iteration}
+    about = _loop_of(view, run)
+    optional = {"parentId": run.parent_id, "value": about.value, "iteration": about.iteration}
     return found | {name: value for name, value in optional.items() if value is not None}
+
+
+def _loop_of(view: ExecutionView, run: TaskRun) -> TaskRun:
+    """The run that says which iteration it is: a workspace says it for its tasks."""
+    home = view.run(run.parent_id or "")
+    return home if home is not None and run.value is None and is_home(home) else run
+
+
+def _worker_taskrun(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | None) -> Json:
+    """The workspace that a run is of."""
+    home = next((parent for parent in view.parents(run) if is_home(parent)), None) if run is not None else None
+    return MISSING if home is None else _taskrun(view, home, names)
 
 
 def _execution(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | None) -> Json:
@@ -152,7 +166,7 @@ def _parents(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | N
 def _one_parent(run: TaskRun) -> Mapping[str, Json]:
     found: dict[str, Json] = {}
     if run.value is not None:
-        found["taskrun"] = {"value": run.value, "iteration": run.iteration}
+        found["taskrun"] = {"value": run.value}
     if run.outputs:
         found["outputs"] = run.outputs
     return found
@@ -175,6 +189,7 @@ _GIVERS: Mapping[str, Callable[[ExecutionView, TaskRun | None, frozenset[str] | 
     "flow": _flow,
     "task": _task,
     "taskrun": _taskrun,
+    "workerTaskrun": _worker_taskrun,
     "execution": _execution,
     "inputs": _inputs,
     "vars": _vars,

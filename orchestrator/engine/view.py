@@ -60,6 +60,10 @@ class ExecutionView:
     def run(self, run_id: str) -> TaskRun | None:
         return self._runs.get(run_id)
 
+    def known(self, run_id: str) -> TaskRun:
+        """A run that must be there. Raises KeyError."""
+        return self._runs[run_id]
+
     def active(self) -> Sequence[TaskRun]:
         """The task runs that have not ended, oldest first."""
         return tuple(self._runs[run_id] for run_id in self._active)

@@ -13,7 +13,7 @@ from orchestrator.lang.functions.zones import zone
 from orchestrator.model.values import Json
 from orchestrator.sdk import DatedTrigger
 
-MOST_TRIES = 5000  # dates looked at in one search; where it ends one is looked on from, when that date has come
+MOST_TRIES = 1000  # dates looked at in one search; where it ends one is looked on from, when that date has come
 HORIZON = timedelta(days=3653)  # beyond which no date is looked for that conditions let pass
 _SECOND, _MOMENT = timedelta(seconds=1), timedelta(microseconds=1)
 _EVER = datetime(1, 1, 2, tzinfo=UTC)  # before all dates
@@ -44,8 +44,8 @@ def written(at: datetime) -> str:
 class Calendar:
     """Dates are in the trigger's zone. `judging` gives what conditions are tested on; what it reads it reads at once."""
 
-    def __init__(self, trigger: DatedTrigger, conditions: Conditions, judging: Judging) -> None:
-        self._trigger, self._conditions, self._judging = trigger, conditions, judging
+    def __init__(self, trigger: DatedTrigger, conditions: Conditions, judging: Judging, *, most_tries: int = MOST_TRIES) -> None:
+        self._trigger, self._conditions, self._judging, self._most_tries = trigger, conditions, judging, most_tries
         self._zone: tzinfo = zone(trigger.timezone) if trigger.timezone is not None else LOCALTZ
 
     # --- when it is due
@@ -111,7 +111,7 @@ class Calendar:
         found = step(start.astimezone(self._zone))
         if not self._conditions.dated:
             return found
-        for _ in range(MOST_TRIES):
+        for _ in range(self._most_tries):
             if found is None or abs(found - now) > HORIZON:
                 return None
             try:

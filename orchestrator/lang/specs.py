@@ -22,7 +22,7 @@ from orchestrator.lang.shape import USUAL_PLACES, accepted, at_places, loose_mod
 from orchestrator.lang.source import Path
 from orchestrator.model.flow import Input
 from orchestrator.model.values import Json, parse_duration
-from orchestrator.sdk import Flowable, is_template
+from orchestrator.sdk import CallProperties, Flowable, is_template
 
 Resolve = Callable[[str, str], type[Any]]  # (kind, name) -> class; raises NotFound
 TemplateProblem = Callable[[str], str | None]  # why a template cannot be read
@@ -206,12 +206,12 @@ class Specs:
             self._dag(raw, path)
         if tail == "WorkingDirectory" and any(self._leads(task) for task in inner):
             self.findings.add("invalid-value", f"{raw.get('id')}: Only runnable tasks are allowed as children of a WorkingDirectory task", path)
-        if tail == "Subflow" and (raw.get("namespace"), raw.get("flowId")) == self.flow:
+        if issubclass(cls, CallProperties) and (raw.get("namespace"), raw.get("flowId")) == self.flow:
             self.findings.add("recursive-flow", f"Invalid Flow: Recursive call to flow [{self.flow[0]}.{self.flow[1]}]", (*path, "flowId"))
 
     def _leads(self, task: Mapping[str, Json]) -> bool:
         try:
-            return issubclass(self.resolve("task", str(task.get("type"))), Flowable)
+            return issubclass(self.resolve("task", str(task.get("type"))), Flowable | CallProperties)
         except NotFound:
             return False
 

@@ -19,6 +19,7 @@ from orchestrator.model.values import Json, labels_of
 from orchestrator.sdk import DatedTrigger, ExecutionFacts
 
 MOST = 1000  # dates in one answer
+MOST_TRIES = 5000  # dates looked at for one of them: nobody waits meanwhile but who asks
 
 
 class NotTried(Refused):
@@ -91,16 +92,16 @@ def try_schedule(body: Mapping[str, Any], renderer: Renderer) -> dict[str, Json]
 
 def _calendar(raw: Mapping[str, Any], renderer: Renderer) -> Calendar:
     name = registry.full_name("trigger", str(raw.get("type")))
-    cls = registry.load("trigger", name) if name is not None else object
-    if not issubclass(cls, DatedTrigger):
+    cls = registry.load("trigger", name) if name is not None else None
+    if cls is None or not issubclass(cls, DatedTrigger):
         raise NotTried(f"{raw.get('type')} has no dates")
     given = {"id": "tried", **raw}
     try:
         trigger = cls.model_validate(given)
     except ValidationError as err:
         raise NotTried("; ".join(f"{'.'.join(map(str, found.path))}: {found.message}" for found in complaints(err, given, cls))) from err
-    conditions = Conditions(trigger.conditions, trigger.when)
-    return Calendar(trigger, conditions, lambda dates: Judge(renderer, {"trigger": dict(dates)}, flow=("", "")))
+    conditions = Conditions(trigger.all_conditions, trigger.when)
+    return Calendar(trigger, conditions, lambda dates: Judge(renderer, {"trigger": dict(dates)}, flow=("", "")), most_tries=MOST_TRIES)
 
 
 def _evaluated(calendar: Calendar, at: datetime, backfill: Mapping[str, Any], now: datetime) -> dict[str, Json]:

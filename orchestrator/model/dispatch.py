@@ -44,6 +44,8 @@ class Dispatch(Frozen):
     job: JobHandle | None = None  # of an earlier dispatch of the same generation
     api_token: str = Field("", repr=False)  # opens this execution's files, keys and outputs over the API
     log_level: Level | None = None
+    home: str | None = None  # the task run of the workspace whose folder and thread it has; a workspace is its own
+    closing: bool = False  # of a workspace: its tasks have ended
     warning: str | None = None  # what its log must begin with, of how its place was chosen
 
 
@@ -112,13 +114,13 @@ class Emitted(Reported):
 
 
 class Outcome(Reported):
-    """The run has ended. `state` is SUCCESS, WARNING, FAILED or KILLED as the task itself sees it.
+    """The run has ended. `state` is SUCCESS, WARNING, FAILED, KILLED or CANCELLED as the task itself sees it.
 
     A look that found something to start has the outputs `{FOUND: variables}`; one that did not has none.
     """
 
     kind: Literal["outcome"] = "outcome"
-    state: Literal["SUCCESS", "WARNING", "FAILED", "KILLED", "SKIPPED"]
+    state: Literal["SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "SKIPPED"]
     outputs: Mapping[str, Json] = Field(default_factory=dict)
     cause: Cause | None = None
     error: str | None = None

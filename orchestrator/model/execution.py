@@ -124,6 +124,7 @@ class TaskRun(Frozen):
     error: str | None = None
     cost: float | None = None
     lost_workers: int = Field(0, alias="lostWorkers")
+    calls_since: int | None = Field(None, alias="callsSince")  # of a run that starts executions: those of this generation and later ones count
     due: Instant | None = None  # when a retry, timeout, queue timeout, pause or round falls due, whichever the state means
 
     @property
@@ -147,6 +148,7 @@ class ExecutionTrigger(Frozen):
 class Metadata(Frozen):
     attempt_number: int = Field(1, alias="attemptNumber")
     original_created_date: Instant | None = Field(None, alias="originalCreatedDate")
+    depth: int | None = None  # how many executions, each started by the one before, lead to this one; None: nothing called it
 
 
 class Execution(Frozen):

@@ -39,10 +39,15 @@ def input_path(input_id: str, name: str) -> str:
 
 def task_path(task_id: str, task_run_id: str, name: str) -> str:
     """The path of a file that a task run keeps."""
-    return f"/tasks/{safe_name(task_id)}/{task_run_id}/{safe_name(name)}"
+    return f"/tasks/{slug(task_id)}/{task_run_id}/{safe_name(name)}"
 
 
 def safe_name(name: str) -> str:
     """A user's file name as one harmless path segment that still can be told; `file` when nothing is left."""
     kept = _UNSAFE.sub("_", name.replace("\\", "/").rsplit("/", 1)[-1]).lstrip(".")[-200:]
     return kept or "file"
+
+
+def slug(name: str) -> str:
+    """A task's id as URIs of its files have it: `Each_Split` is `each-split`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "task"

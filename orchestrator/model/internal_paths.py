@@ -16,6 +16,7 @@ ERROR_LOGS = RUN + "/error-logs"  # GET -> [{taskId, message, level, ...}]
 FILES = RUN + "/files"  # PUT ?name=[&task=&taskRun=], raw body -> {"uri": str}; GET ?uri= -> the bytes; DELETE ?uri= -> {"deleted": bool}
 FILES_PURGE = RUN + "/files/purge"  # POST -> {"uris": [str]}, all files of the execution, which are gone
 FILE_SIZE = RUN + "/files/size"  # GET ?uri= -> {"size": int}
+CACHE = RUN + "/cache"  # GET ?name=[&ttl=seconds] -> the bytes; PUT ?name=, raw body -> 204: of the execution's flow
 KEYS = RUN + "/kv/{namespace}"  # GET -> [str], the keys that have not expired
 KEY = (
     RUN + "/kv/{namespace}/{key}"
@@ -23,7 +24,9 @@ KEY = (
 NAMESPACE_FILES = RUN + "/namespace-files/{namespace}"  # GET -> [str], paths of all files, each with a leading "/"
 NAMESPACE_FILE = RUN + "/namespace-files/{namespace}/content"  # GET ?path= -> the bytes; PUT ?path=, raw body -> 204; DELETE ?path= -> {"deleted": bool}
 LOGS = RUN + "/logs"  # GET ?execution=&minLevel=[&task=&task=] -> lines as JSON, one per line, oldest first
+CALLED = RUN + "/called"  # GET ?taskRun=&task= -> outputs of the executions that a task beside that run has started, as JSON, one per line
 COUNT = RUN + "/count"  # GET ?namespace=[&flowId=&state=&state=&startDate=&endDate=] -> {"count": int}
+TRIGGER = RUN + "/triggers/{namespace}/{flow_id}/{trigger_id}"  # PUT {"disabled": bool} -> 204
 
 RESUME = RUN + "/resume/{other_id}"  # POST {"inputs": {...}} -> 204: another execution, that is paused
 PURGE_EXECUTIONS = RUN + "/purge/executions"  # POST {"which": {...}, "what": {...}} -> {"executions", "logs", "metrics", "storages"}

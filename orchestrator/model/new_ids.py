@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 
@@ -19,3 +20,9 @@ def _base62(number: int, width: int) -> str:
         number, rest = divmod(number, 62)
         digits.append(_ALPHABET[rest])
     return "".join(reversed(digits))
+
+
+def derived_id(origin: str, *parts: object) -> str:
+    """An id made of another and of what is to be told apart: the same for the same, and near the other one in order."""
+    digest = hashlib.sha256("\0".join((origin, *map(str, parts))).encode()).digest()
+    return origin[:8] + _base62(int.from_bytes(digest[:10]) % 62**14, 14)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+
+from pydantic import Field, field_validator
 
 from orchestrator.model.execution import Cause
 from orchestrator.model.values import Frozen, Instant, Json
@@ -42,6 +44,31 @@ class Evaluation(Frozen):
     said: int = -1  # the offset of the last log line taken
 
 
+class Backfill(Frozen):
+    """Past dates of a trigger that are being made up for, those from `start` to `end`: its own dates wait meanwhile.
+
+    `current_date` is the next of them, `previous_next_execution_date` when the trigger is due by itself; while it is
+    paused the trigger goes on with its own dates.
+    """
+
+    start: Instant
+    end: Instant
+    current_date: Instant = Field(alias="currentDate")
+    paused: bool = False
+    inputs: Mapping[str, Json] | None = None  # of its executions, before those of the trigger
+    labels: Json = None
+    previous_next_execution_date: Instant | None = Field(None, alias="previousNextExecutionDate")
+
+
+class OpenWindow(Frozen):
+    """What has come of a gathering (by the names of its parts) in the present window of time, and the outputs of the executions that came."""
+
+    start: Instant
+    end: Instant
+    met: tuple[str, ...] = ()
+    outputs: Mapping[str, Json] = Field(default_factory=dict)
+
+
 class TriggerState(Frozen):
     """The Trigger shape of the REST API, one per trigger of a saved flow, and the engine's own facts.
 
@@ -52,7 +79,7 @@ class TriggerState(Frozen):
     namespace: str
     flow_id: str = Field(alias="flowId")
     trigger_id: str = Field(alias="triggerId")
-    date: Instant | None = None  # of the last evaluation
+    date: Instant | None = None  # of the last evaluation; of a trigger with dates, the last of them that was due
     next_execution_date: Instant | None = Field(None, alias="nextExecutionDate")
     execution_id: str | None = Field(None, alias="executionId")  # the execution it started and waits for
     updated_date: Instant | None = Field(None, alias="updatedDate")
@@ -60,11 +87,18 @@ class TriggerState(Frozen):
     worker_id: str | None = Field(None, alias="workerId")
     stop_after: tuple[str, ...] = Field((), alias="stopAfter")
     disabled: bool = False
-    backfill: Json = None
+    backfill: Backfill | None = None
     # the engine's own
     lease: int = 0
     evaluation: Evaluation | None = None
     failures: int = 0  # of a listener, in a row
+    windows: Mapping[str, OpenWindow] = Field(default_factory=dict)  # by the ids of gatherings
+
+    @field_validator("backfill", mode="before")
+    @classmethod
+    def _only_whole(cls, value: object) -> object:
+        """Older states held a backfill as it was sent, which was never acted on."""
+        return value if isinstance(value, Backfill) or (isinstance(value, Mapping) and "currentDate" in value) else None
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from orchestrator.engine.variables import outputs_of
 from orchestrator.errors import Conflict, Refused
 from orchestrator.model.values import Json, labels_of
+from orchestrator.runtime.called import called_ids
 from orchestrator.runtime.executor import Executor
 from orchestrator.runtime.expressions import Expressions
 from orchestrator.runtime.pausing import Pausing
@@ -27,11 +28,13 @@ class Actions:
         restarts, replays, expressions = Restarts(executor, self._executions), Replays(executor, self._executions), Expressions(executor, self._executions)
         pausing = Pausing(executor, self._executions)
         queueing = Queueing(executor, self._executions, pausing)
+        executor.calling.earlier.reopen = restarts.go_on
         self._verbs: dict[str, Callable[[ExecutionAction], Awaitable[Json]]] = {
             "kill": self._kill,
             "delete": self._delete,
             "labels": self._labels,
             "outputs": self._outputs,
+            "called-beside": self._called_beside,
             "restart": restarts.restart,
             "state": restarts.mark,
             "change-status": restarts.change_status,
@@ -52,12 +55,12 @@ class Actions:
         return await verb(request)
 
     async def _kill(self, request: ExecutionAction) -> Json:
+        cascade = request.args.get("cascade") is not False
         if request.execution_id not in self._executor.live:
             ended = self._executions.stored(request.execution_id)
-            if request.args.get("cascade") is False:
+            if not cascade:
                 raise Conflict(f"Execution '{ended.id}' has ended, it can't be killed")
-            return self._executions.shown(request.execution_id)
-        await self._executor.do(lambda turn: self._executor.kill(turn, request.execution_id))
+        await self._executor.do(lambda turn: self._executor.kill(turn, request.execution_id, cascade=cascade))
         return self._executions.shown(request.execution_id)
 
     async def _delete(self, request: ExecutionAction) -> Json:
@@ -98,3 +101,11 @@ class Actions:
 
     async def _outputs(self, request: ExecutionAction) -> Json:
         return outputs_of(self._executions.view(request.execution_id), str(request.args["task_id"]))
+
+    async def _called_beside(self, request: ExecutionAction) -> Json:
+        """For each execution that a task beside a task run has started: the ids it may have, the latest first."""
+        view = self._executions.view(request.execution_id)
+        run = view.run(str(request.args["task_run_id"]))
+        beside = view.counters.at((run.parent_id, run.branch, run.iteration, str(request.args["task_id"]))) if run is not None else None
+        caller = view.run(beside) if beside is not None else None
+        return [] if caller is None else [called_ids(caller, number) for number in range(int(caller.outputs.get("numberOfBatches", 0)))]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.runtime.new_ids import new_id
@@ -45,7 +47,7 @@ async def executor_parts(settings: Settings) -> ExecutorParts:
     return await started(settings, store, cluster, owner)
 
 
-async def started(settings: Settings, store: Any, cluster: Any, owner: str) -> ExecutorParts:
+async def started(settings: Settings, store: Any, cluster: Any, owner: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> ExecutorParts:
     """An executor over any store and cluster, started."""
     from orchestrator.lang.expressions import Renderer
     from orchestrator.runtime.executor import Executor
@@ -55,6 +57,6 @@ async def started(settings: Settings, store: Any, cluster: Any, owner: str) -> E
     from orchestrator.store.blobs import open_blobs
 
     services = HeadServices(store, open_blobs(settings.data_dir, settings.storage, settings.storage_options), settings)
-    executor = Executor(store=store, cluster=cluster, settings=settings, new_id=new_id, head_renderer=Renderer(services))
+    executor = Executor(store=store, cluster=cluster, settings=settings, new_id=new_id, head_renderer=Renderer(services), clock=clock)
     await executor.start(owner)
     return ExecutorParts(executor, Intake(executor), Reports(executor))

@@ -17,11 +17,13 @@ from orchestrator.runtime.isolation import Isolation
 from orchestrator.runtime.log_file import LogFile
 from orchestrator.runtime.reaching import Known
 from orchestrator.runtime.reporter import Reporter
+from orchestrator.runtime.room import Room
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.spawner import Spawner
 from orchestrator.runtime.stopping import Stopped, StopSignal
 from orchestrator.runtime.task_work import Around, Means, TaskWork
 from orchestrator.runtime.trigger_work import plugin_of
+from orchestrator.sdk import Workspace
 
 HEARD = 1.0  # seconds that a run may take to end by itself once its stop actions have run
 UNSAID = 0.3  # seconds that an emit is waited for once its listener was told to stop
@@ -65,7 +67,8 @@ class Attempt:
         self._emits = 0
         self._log_file = LogFile(place.reporter) if dispatch.spec.get("logToFile") is True else None
         self._log = RunLog(self._log_file or place.reporter, self.head, known, least=dispatch.log_level, most=place.log_limit)
-        self._around = Around(log=self._log, known=known, stop=self.stopping, reports=self, processes=place.spawner)
+        self.room = Room() if dispatch.home == dispatch.task_run_id else None
+        self._around = Around(log=self._log, known=known, stop=self.stopping, reports=self, processes=place.spawner, room=self.room)
 
     def head(self) -> dict[str, Json]:
         """Who speaks in every report."""
@@ -114,13 +117,14 @@ class Attempt:
         if isolation is None:
             return None
         try:
-            kind = type(plugin_of(dispatch, tasks))
+            plugin = plugin_of(dispatch, tasks)
         except Exception:  # it is told where the work is done
             return None
-        if not kind.isolated:
+        kind = type(plugin)
+        if isinstance(plugin, Workspace) or not plugin.isolated:
             return None
         self._in_child = True
-        return IsolatedRun(isolation, dispatch, self._around, modules=(kind.__module__, *kind.preloads), sealed=self._sealed)
+        return IsolatedRun(isolation, dispatch, self._around, modules=(kind.__module__, *plugin.preloads), sealed=self._sealed)
 
     @property
     def _is_task(self) -> bool:

@@ -14,7 +14,7 @@ from orchestrator import registry
 from orchestrator.errors import NotFound, OrchestratorError, TaskFailed
 from orchestrator.lang.source import parse_yaml
 from orchestrator.model.values import Json
-from orchestrator.sdk import AnyTask, Task, Trigger
+from orchestrator.sdk import AnyTask, Task, Trigger, Workspace
 
 MOST = 1000
 
@@ -29,10 +29,10 @@ class BuiltTasks:
         self._built: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def task(self, spec: Mapping[str, Json]) -> Task:
-        """The task of a spec. Raises TaskFailed when it is not installed here or does not fit its schema."""
+    def task(self, spec: Mapping[str, Json]) -> Task | Workspace:
+        """The task, or workspace, of a spec. Raises TaskFailed when it is not installed here or does not fit its schema."""
         task = self._known("task", spec)
-        if not isinstance(task, Task):
+        if not isinstance(task, Task | Workspace):
             raise TaskFailed(f"{spec.get('type')} is not a task that a worker can run")
         return task
 

@@ -17,6 +17,8 @@ from orchestrator.model.values import Frozen, Json
 from orchestrator.model.worker_group import WorkerGroup
 from orchestrator.runtime.requests import (
     ActOnTriggers,
+    AskBackfill,
+    CallWebhook,
     CountUses,
     CreateExecution,
     DeclareGroup,
@@ -109,6 +111,14 @@ class ExecutorClient:
         """The states of those that it was done to, as they are then."""
         changed: list[Json] = json.loads(await self._ask("act_on_triggers", request))["changed"]
         return changed
+
+    async def backfill(self, request: AskBackfill) -> Json:
+        """The state of the trigger, as it is then."""
+        return json.loads(await self._ask("backfill", request))
+
+    async def call_webhook(self, request: CallWebhook) -> Json:
+        """What became of the call, as CallWebhook says."""
+        return json.loads(await self._ask("call_webhook", request))
 
     async def explain_trigger(self, name: TriggerName) -> Json:
         """Why it is not being evaluated, or that it is: {"kind", "since", "evidence", "explanation"}. Raises NotFound."""

@@ -20,6 +20,7 @@ from orchestrator.runtime.built_plugins import described_task, told
 from orchestrator.runtime.job_run import JobRun, Ledger
 from orchestrator.runtime.node import Node
 from orchestrator.runtime.reaching import Known, RunExpressions
+from orchestrator.runtime.room import folder_key
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.runner_choice import built_runner
 from orchestrator.runtime.services import Services
@@ -58,6 +59,7 @@ class Parts:
     labels: dict[str, str]
     keys: set[str]  # of the commands started: what is left of them goes with the run
     folders: set[str]  # job keys of the working directories made
+    home: str | None = None  # the task run of the workspace whose folder it has
 
 
 class Context(RunContext):
@@ -70,6 +72,7 @@ class Context(RunContext):
         self.files = parts.services.files
         self.keys = parts.services.keys
         self.records = parts.services.records
+        self.triggers = parts.services.triggers
         self.variables = variables
         self._renderer = Renderer(RunExpressions(parts.services, parts.known))
 
@@ -130,8 +133,10 @@ class Context(RunContext):
     # --- jobs
 
     def working_dir(self) -> Path:
-        key = job_key(self.info)
-        self._parts.folders.add(key)
+        home = self._parts.home
+        key = job_key(self.info) if home is None else folder_key(home)
+        if home in (None, self.info.task_run_id):  # who has a workspace removes its folder
+            self._parts.folders.add(key)
         return self._parts.node.working_dir(key)
 
     def runner(self, spec: Mapping[str, Json] | None) -> TaskRunner:
@@ -150,6 +155,8 @@ class Context(RunContext):
         parts = self._parts
         if parts.known.values:
             job = job.model_copy(update={"secrets": tuple({*job.secrets, *parts.known.values})})
+        if parts.home is not None:  # the next task of the workspace finds all that this one leaves
+            job = job.model_copy(update={"output_files": ("**",)})
         run = JobRun(runner, job, adopted=parts.adopted, stop=parts.stop, ledger=parts.reports)
         return run.run(self.tools(), parts.log, said)
 

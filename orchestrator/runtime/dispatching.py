@@ -23,11 +23,13 @@ from orchestrator.runtime.engines import docker_answers
 from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.lazy_values import PartialOutputs, Whole
 from orchestrator.runtime.runner_choice import NO_ENGINE, PROCESS, full_name, is_ephemeral, is_script, runner_of
+from orchestrator.sdk.workspace import Workspace
 from orchestrator.settings import Settings
 
 TOKEN_LIFE = timedelta(days=7)  # a run that takes longer gets a new one with its next dispatch
 OF_PLACEMENT = "named by the placement"
 _EVERYTHING = ("*",)
+_OF_A_HOME = frozenset({("taskrun", "value")})  # what a workspace needs beside its templates
 
 
 class Dispatcher:
@@ -105,6 +107,16 @@ class Dispatcher:
         )
         return placement, Target.of(step, supervised=ephemeral, resources=resources)
 
+    def placement_at_home(self, spec: TaskSpec, home: TaskRun) -> Placement:
+        """Where a run of a workspace goes: to the place of that, with a runner of its own."""
+        at = home.placement or Placement()
+        runner, reason = runner_of(spec, group=at.group, rule=self._settings.default_runner, engine_answers=docker_answers)
+        return Placement(where=at.where, group=at.group, asked_at="parent", worker=at.worker, runner=runner, reason=reason)
+
+    def has_a_home(self, spec: TaskSpec) -> bool:
+        """Whether it is a workspace."""
+        return isinstance(self._flows.resolve(spec), Workspace)
+
     def is_script(self, spec: TaskSpec) -> bool:
         """Whether a task runner may run it."""
         return is_script(spec.type)
@@ -115,9 +127,9 @@ class Dispatcher:
         group = step.group or ", ".join(step.tags)
         return runner_of(spec, group=group, rule=self._settings.default_runner, engine_answers=docker_answers, resources=resources)
 
-    def dispatch(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, now: datetime) -> Dispatch:
-        """All that the place needs, and nothing it does not."""
-        wanted = self._flows.references(spec)
+    def dispatch(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, now: datetime, *, home: str | None = None) -> Dispatch:
+        """All that the place needs, and nothing it does not. `home` is the workspace that it is of."""
+        wanted = self._flows.references(spec) | (_OF_A_HOME if home is not None else frozenset())
         context, partial = variables(view, run, wanted)
         self._add_own(context, wanted)
         answers = view.before_answers(run) or {}
@@ -148,6 +160,7 @@ class Dispatcher:
             job=run.job,
             api_token=self._tokens.mint(run.execution_id, now + TOKEN_LIFE),
             log_level=spec.log_level,
+            home=home,
             warning=NO_ENGINE if placement.reason == NO_ENGINE else None,
         )
 

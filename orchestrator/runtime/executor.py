@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from orchestrator.engine.aftermath import is_over
 from orchestrator.engine.concurrency import FlowSlots, put
 from orchestrator.engine.events import (
+    CloseFolder,
     Decision,
     Evaluate,
     Event,
@@ -43,6 +44,7 @@ from orchestrator.model.growth import Growth
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.state import State
 from orchestrator.runtime.beginning import BEGIN, Beginning
+from orchestrator.runtime.calling import Calling
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.evaluating import Evaluating
@@ -121,7 +123,7 @@ class Executor:
             ring=lambda at, execution_id, run_id: self.timers.set(at, execution_id, (PLACE, run_id)),
         )
         self.placing.asked_for, self.placing.may_grow = self.scaling.asked_for, self.scaling.may_grow
-        self.scheduler, self.beginning = Scheduler(self, tokens), Beginning(self)
+        self.scheduler, self.calling, self.beginning = Scheduler(self, tokens), Calling(self), Beginning(self)
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 
@@ -202,10 +204,11 @@ class Executor:
                 if not future.done():
                     future.set_exception(OrchestratorError(f"internal error: {type(err).__name__}: {err}"))
         self.beginning.admit(turn)
+        self.calling.go_on(turn)
         for live, event in self.placing.admit(turn):
             self.step(turn, live, event)
         self.scheduler.admit(turn)
-        if self.slots.are_stirred:  # by a run that could not even be sent
+        if self.slots.are_stirred or self.calling.is_due:  # by a run that could not even be sent, or started what ended at once
             self.post(lambda turn: None)
         try:
             self._commit(turn)
@@ -254,13 +257,23 @@ class Executor:
         live.view.rules = lambda: self.groups.rules
         live.at_work = any(run.attempts for run in live.view.runs)
         self.live[live.view.execution.id] = live
+        self.calling.kept(live.view.execution)
         return live
 
     def begin(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         """Take up a new execution and let it start."""
+        live = self._created(turn, flow, execution)
+        self.beginning.take_up(turn, live)
+        return live
+
+    def begin_later(self, turn: Turn, flow: Flow, execution: Execution) -> None:
+        """Save a new execution in this turn, and let it start in the next: what starts another at once could go on for ever in one turn."""
+        self._created(turn, flow, execution)
+        self.post(lambda following: self.beginning.due(following, execution.id))
+
+    def _created(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         live = self.keep(Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1))
         turn.add(execution.id, Decision(execution=execution))
-        self.beginning.take_up(turn, live)
         return live
 
     def put(self, turn: Turn, live: Live, state: State) -> None:
@@ -291,16 +304,21 @@ class Executor:
         if decision.empty:
             return
         had_ended = live.view.execution.current.ended
+        known = len(live.view.execution.state.histories)
         live.view.apply(decision)
         turn.add(live.view.execution.id, decision)
         self.slots.note(live.view.execution)
+        for entered in live.view.execution.state.histories[known:]:
+            self.scheduler.heard(turn, live.view, entered.state)
         if live.view.execution.current.ended:
             note_outliving(turn, live)
         if live.view.execution.current.ended and not had_ended:
             self.scheduler.over(turn, live.view.execution)
+            self.calling.over(live.view)
         for run in decision.runs:
             if run.state.current.ended:
                 self.placing.let_go_of(turn, run)
+                self.calling.let_go_of(run)
         commands.extend(decision.commands)
 
     def amend(self, turn: Turn, live: Live, run: TaskRun) -> None:
@@ -320,9 +338,13 @@ class Executor:
             case Evaluate():
                 return self._evaluating.evaluate(live, command)
             case Run(run=run):
-                return self.placing.queue(turn, live, run)
-            case StopRun():
-                return self.placing.stop(turn, live, command)
+                if not self.calling.takes(live, run):
+                    return self.placing.queue(turn, live, run)
+                self.calling.begin(run)
+            case StopRun(task_run_id=run_id):
+                return self.calling.stop(turn, command) if self.calling.takes(live, live.view.known(run_id)) else self.placing.stop(turn, live, command)
+            case CloseFolder(task_run_id=run_id):
+                return self.placing.close(turn, live, live.view.known(run_id))
             case SetTimer(kind=kind, at=at, task_run_id=run_id):
                 self.timers.set(at, live.view.execution.id, (kind, run_id))
             case StartAnew(at=at):
@@ -353,9 +375,13 @@ class Executor:
         if live is not None:
             self.step(turn, live, event)
 
-    def kill(self, turn: Turn, execution_id: str) -> None:
-        """Begin to end an execution."""
+    def kill(self, turn: Turn, execution_id: str, *, cascade: bool = True) -> None:
+        """Begin to end an execution, and unless `cascade` is off all that it has started."""
+        if not cascade:
+            self.calling.spare(execution_id)
         self.on(turn, execution_id, KillAsked())
+        if cascade:
+            self.calling.kill_below(execution_id)
 
     def heard(self, place: str) -> None:
         """A place has given a sign of life."""

@@ -1,4 +1,4 @@
-"""Flows in memory: each revision read once, each flowable built once, each template looked through once."""
+"""Flows in memory: each revision read once, each task that the server itself acts on built once, each template looked through once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from orchestrator import registry
 from orchestrator.errors import TaskFailed
 from orchestrator.lang.expressions import references_of
 from orchestrator.model.flow import Flow, TaskSpec
+from orchestrator.sdk.calling import Caller
 from orchestrator.sdk.task import AnyTask, Flowable
 from orchestrator.store.port import SavedFlow, StateStore
 
@@ -24,7 +25,7 @@ class FlowCache:
         self._store = store
         self._saved: OrderedDict[tuple[str, str, int], SavedFlow] = OrderedDict()
         self._latest: dict[tuple[str, str], int | None] = {}
-        self._flowables: OrderedDict[int, tuple[TaskSpec, Flowable | None]] = OrderedDict()
+        self._built: OrderedDict[int, tuple[TaskSpec, Flowable | Caller | None]] = OrderedDict()
         self._references: OrderedDict[int, tuple[TaskSpec, frozenset[tuple[str, ...]]]] = OrderedDict()
 
     def saved(self, namespace: str, flow_id: str, revision: int | None = None) -> SavedFlow | None:
@@ -60,11 +61,20 @@ class FlowCache:
 
     def resolve(self, spec: TaskSpec) -> Flowable | None:
         """The flowable behind a spec, or None for a task that runs. Raises TaskFailed when its type or properties are bad."""
-        known = self._flowables.get(id(spec))
+        built = self._of(spec)
+        return built if isinstance(built, Flowable) else None
+
+    def caller(self, spec: TaskSpec) -> Caller | None:
+        """The task behind a spec that starts executions, or None for any other. Raises TaskFailed as `resolve` does."""
+        built = self._of(spec)
+        return built if isinstance(built, Caller) else None
+
+    def _of(self, spec: TaskSpec) -> Flowable | Caller | None:
+        known = self._built.get(id(spec))
         if known is None:
-            known = self._flowables[id(spec)] = (spec, flowable_of(spec))
-            if len(self._flowables) > MOST_SPECS:
-                self._flowables.popitem(last=False)
+            known = self._built[id(spec)] = (spec, _built(spec))
+            if len(self._built) > MOST_SPECS:
+                self._built.popitem(last=False)
         return known[1]
 
     def references(self, spec: TaskSpec) -> frozenset[tuple[str, ...]]:
@@ -79,8 +89,18 @@ class FlowCache:
 
 def flowable_of(spec: TaskSpec) -> Flowable | None:
     """The flowable behind a spec, None for a task that runs, built anew. Raises TaskFailed when its properties are bad."""
+    built = _built(spec)
+    return built if isinstance(built, Flowable) else None
+
+
+def starts_executions(spec: TaskSpec) -> bool:
+    """Whether the server itself does a task: it starts executions. Raises TaskFailed when its properties are bad."""
+    return isinstance(_built(spec), Caller)
+
+
+def _built(spec: TaskSpec) -> Flowable | Caller | None:
     kind: type[AnyTask] = registry.load("task", spec.type)
-    if not issubclass(kind, Flowable):
+    if not issubclass(kind, Flowable | Caller):
         return None
     try:
         return kind.model_validate(dict(spec.raw))

@@ -32,6 +32,7 @@ from orchestrator.runtime.surroundings import surroundings
 from orchestrator.runtime.tokens import TokenDesk
 from orchestrator.runtime.trigger_actions import TriggerActions
 from orchestrator.runtime.turn import Turn
+from orchestrator.runtime.webhooks import Webhooks
 from orchestrator.store.port import KeyValue, LogFilter, SavedFlow, StoredFile
 
 CORRELATION = "system.correlationId"
@@ -44,7 +45,7 @@ class Intake:
         self._executor = executor
         self._actions = Actions(executor)
         overview, rest = Overview(executor), (Explaining(executor), Declaring(executor), TokenDesk(executor), TriggerActions(executor))
-        self._desks: tuple[object, ...] = (self, overview, Fleet(executor, overview), *rest)
+        self._desks: tuple[object, ...] = (self, overview, Fleet(executor, overview), Webhooks(executor, self._shown, self._ended), *rest)
         key = executor.settings.encryption_key()
         self._seal: Callable[[str], Json] | None = Sealer(key).seal if key is not None else None
 

@@ -12,7 +12,7 @@ from orchestrator.errors import BadSettings, Conflict, NotFound
 from orchestrator.lang.sealing import Sealer
 from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
-from orchestrator.sdk import Files, Keys, Level, Records
+from orchestrator.sdk import Files, Keys, Level, Records, Triggers
 
 
 class LocalServices:
@@ -25,6 +25,8 @@ class LocalServices:
         self.files: Files = self.local_files
         self.keys: Keys = self.local_keys
         self.records: Records = NoRecords()
+        self.local_triggers = LocalTriggers()
+        self.triggers: Triggers = self.local_triggers
         self.secrets, self.all_outputs, self._sealer = dict(secrets or {}), dict(outputs or {}), sealer
         self.errors: list[dict[str, Json]] = []
         self.fetched: list[str] = []  # the tasks whose outputs were asked for
@@ -61,6 +63,7 @@ class LocalFiles(Files):
     def __init__(self) -> None:
         self.stored: dict[str, bytes] = {}
         self.namespaces: dict[str, dict[str, bytes]] = {}
+        self.cached: dict[str, bytes] = {}
 
     def put(self, source: Path | BinaryIO, name: str) -> str:
         uri = f"kestra:///local/{len(self.stored)}/{name}"
@@ -80,6 +83,12 @@ class LocalFiles(Files):
 
     def size(self, uri: str) -> int:
         return len(self._content(uri))
+
+    def fetch_cache(self, name: str, to: Path, ttl: timedelta | None) -> None:
+        _write(_found(self.cached, name), to)
+
+    def put_cache(self, name: str, source: Path) -> None:
+        self.cached[name] = source.read_bytes()
 
     def namespace_files(self, namespace: str) -> Sequence[str]:
         return sorted(self.namespaces.get(namespace, {}))
@@ -110,6 +119,9 @@ class NoRecords(Records):
     """Remembers no execution: without a server there is only the one that runs."""
 
     def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
+        return iter(())
+
+    def outputs_of_called(self, task_id: str) -> Iterator[Mapping[str, Json]]:
         return iter(())
 
     def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
@@ -156,3 +168,14 @@ def _found(held: Mapping[Any, Any], key: Any) -> Any:
 def _write(content: bytes, to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_bytes(content)
+
+
+class LocalTriggers(Triggers):
+    """Triggers by name, and whether each is enabled."""
+
+    def __init__(self) -> None:
+        self.enabled: dict[tuple[str, str, str], bool] = {}
+
+    def switch(self, namespace: str, flow_id: str, trigger_id: str, *, enabled: bool) -> None:
+        _found(self.enabled, (namespace, flow_id, trigger_id))
+        self.enabled[namespace, flow_id, trigger_id] = enabled

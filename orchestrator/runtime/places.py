@@ -64,6 +64,7 @@ class Out:
     namespace: str
     worker: str = ""
     resources: Resources | None = None
+    in_slot_of: str | None = None  # the workspace whose slot it has, and none of its own
 
 
 class Places:
@@ -96,7 +97,7 @@ class Places:
             self.version += 1
 
     def _found(self, info: WorkerInfo) -> Place:
-        held = {run for run, out in self._out.items() if out.place == info.name}
+        held = {run for run, out in self._out.items() if out.place == info.name and out.in_slot_of is None}
         return Place(info, held, {run: out.resources for run, out in self._out.items() if out.worker == info.name and out.resources is not None})
 
     def lose(self, name: str) -> list[tuple[str, str]]:
@@ -185,7 +186,7 @@ class Places:
             machine = self._workers.get(out.worker)
             if machine is not None:
                 machine.own[task_run_id] = out.resources
-        elif (worker := self._workers.get(out.place)) is not None:
+        elif out.in_slot_of is None and (worker := self._workers.get(out.place)) is not None:
             worker.held.add(task_run_id)
 
     def release(self, task_run_id: str) -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestrator.engine.admission import Target, Waiting
-from orchestrator.engine.events import Event, RunRefused, RunStopped, StopRun
+from orchestrator.engine.events import Event, RunLost, RunRefused, RunStopped, StopRun
+from orchestrator.engine.standing import is_home
 from orchestrator.engine.waiting import Queued, Standing, at_default, at_next_step, moves_on, passed_over, reason_of, refusal, told
 from orchestrator.model.dispatch import Stop
 from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun, Where
@@ -64,7 +65,13 @@ class Placing:
     # --- into a line
 
     def queue(self, turn: Turn, live: Live, run: TaskRun) -> Event | None:
-        """Put a run into the line of the first place that may take it; the event that refuses it when none may."""
+        """Put a run into the line of the first place that may take it; the event that refuses it when none may.
+
+        A run of a workspace goes where that is, at once, in its slot.
+        """
+        home = self._home_of(live, run)
+        if home is not None:
+            return self._send_home(turn, live, run, home)
         spec = live.view.spec(run)
         try:
             wish, resources = self._dispatcher.wish(live.view, run, spec), self._dispatcher.resources(live.view, run, spec)
@@ -76,6 +83,35 @@ class Placing:
         if kept is not None and kept.since is not None and kept.step < len(wish.steps):  # it stood in line when the executor ended
             queued = Queued(wish, kept.since, kept.step, kept.passed_over, resources, patient_until=turn.now + BACK_WITHIN)
         return self._enter(turn, live, run, queued)
+
+    @staticmethod
+    def _home_of(live: Live, run: TaskRun) -> TaskRun | None:
+        """The workspace that a run is of."""
+        return next((parent for parent in live.view.parents(run) if is_home(parent)), None)
+
+    def is_at_home(self, live: Live, run: TaskRun) -> bool:
+        """Whether a run is of a workspace that has its place."""
+        home = self._home_of(live, run)
+        return home is not None and self.places.place_of(home.id) is not None
+
+    def _send_home(self, turn: Turn, live: Live, run: TaskRun, home: TaskRun) -> Event | None:
+        place = self.places.place_of(home.id)
+        if place is None:
+            return RunLost(run.id, run.lease, Cause.WORKER_LOST)
+        placement = self._dispatcher.placement_at_home(live.view.spec(run), home)
+        placed = Phase.model_construct(name=PhaseName.PLACED, at=turn.now, detail=None)
+        run = run.model_copy(update={"placement": placement, "phases": (*run.phases, placed)})
+        self._go(turn, live, run, Out(place, run.execution_id, run.namespace, placement.worker or place, in_slot_of=home.id), home.id)
+        return None
+
+    def close(self, turn: Turn, live: Live, home: TaskRun) -> Event | None:
+        """Tell a workspace that all of its tasks have ended."""
+        place = self.places.place_of(home.id)
+        if place is None:
+            return RunLost(home.id, home.lease, Cause.WORKER_LOST)
+        dispatch = self._dispatcher.dispatch(live.view, home, live.view.spec(home), turn.now, home=home.id)
+        turn.sends.append((place, dispatch.model_copy(update={"closing": True})))
+        return None
 
     def _enter(self, turn: Turn, live: Live, run: TaskRun, queued: Queued) -> Event | None:
         while (barred := self.barred(live, run, queued)) is not None:
@@ -205,24 +241,30 @@ class Placing:
         placement = run.placement.model_copy(update={"worker": worker, "group": self.places.group_of(worker)}) if run.placement is not None else None
         placed = Phase.model_construct(name=PhaseName.PLACED, at=turn.now, detail=None)
         run = run.model_copy(update={"placement": placement, "phases": (*run.phases, placed)})
-        dispatch = self._dispatcher.dispatch(live.view, run, live.view.spec(run), turn.now)
-        self._amend(turn, live, run)
-        self.places.take(run.id, Out(place, run.execution_id, run.namespace, worker, target.resources))
         if command_id(run) not in self._fresh:
             turn.answered[command_id(run)] = None  # the row without a target goes first, then this one comes
-        body = {"task_run_id": run.id, "lease": run.lease, "worker": worker}
-        turn.commands[command_id(run)] = Command(id=command_id(run), execution_id=run.execution_id, kind="run", target=place, body=body, created=turn.now)
-        turn.sends.append((place, dispatch))
+        home = run.id if self._dispatcher.has_a_home(live.view.spec(run)) else None
+        self._go(turn, live, run, Out(place, run.execution_id, run.namespace, worker, target.resources), home)
+
+    def _go(self, turn: Turn, live: Live, run: TaskRun, out: Out, home: str | None) -> None:
+        """Send a run out with the turn."""
+        dispatch = self._dispatcher.dispatch(live.view, run, live.view.spec(run), turn.now, home=home)
+        self._amend(turn, live, run)
+        self.places.take(run.id, out)
+        body = {"task_run_id": run.id, "lease": run.lease, "worker": out.worker}
+        turn.commands[command_id(run)] = Command(id=command_id(run), execution_id=run.execution_id, kind="run", target=out.place, body=body, created=turn.now)
+        turn.sends.append((out.place, dispatch))
 
     def _place(self, run: TaskRun, target: Target, worker: str) -> str:
         if target.resources is not None:
             return self._cluster.process_on(worker, f"{run.id}-{run.generation}", target.resources)
         return self._cluster.supervisor_of(worker) if target.supervised else worker
 
-    def resume(self, run: TaskRun, place: str, worker: str) -> None:
+    def resume(self, live: Live, run: TaskRun, place: str, worker: str) -> None:
         """Note that a place still holds a run, after a restart."""
         resources = run.placement.resources if run.placement is not None and run.placement.where is Where.PROCESS else None
-        self.places.take(run.id, Out(place, run.execution_id, run.namespace, worker, resources))
+        home = self._home_of(live, run)
+        self.places.take(run.id, Out(place, run.execution_id, run.namespace, worker, resources, in_slot_of=home.id if home is not None else None))
 
     # --- stopping
 

@@ -23,7 +23,7 @@ from orchestrator.model.surroundings import NOTHING_KNOWN, Surroundings
 from orchestrator.model.values import Json
 from orchestrator.model.worker import WorkerInfo, WorkerState
 from orchestrator.runtime.engines import docker_answers
-from orchestrator.runtime.flow_cache import flowable_of
+from orchestrator.runtime.flow_cache import flowable_of, starts_executions
 from orchestrator.runtime.runner_choice import Rule, is_ephemeral, runner_of
 from orchestrator.sdk import PollingTrigger, RealtimeTrigger
 
@@ -50,6 +50,7 @@ def plan_of(source: str, inputs: Mapping[str, Json], labels: Mapping[str, str], 
         raise FlowInvalid(message_of(found), found)
     planning = Planning(
         resolve=flowable_of,
+        stays=starts_executions,
         render=partial(_rendered, Renderer(), *_context(flow, inputs, labels, grounds)),
         runner=lambda spec, group: runner_of(
             spec, group=group, rule=grounds.default_runner, engine_answers=grounds.engine_answers, resources=spec.resources is not None

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from orchestrator.engine.events import RunEnded, RunLost, RunReceived
+from orchestrator.engine.events import RunEnded, RunLost, RunOpened, RunReceived
 from orchestrator.model.dispatch import REPORTS, JobPrepared, Outcome, PhaseReached, Received, Report, Said
 from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun
 from orchestrator.model.log import LogLine, Metric
@@ -62,6 +62,8 @@ class Reports:
                 live.at_work = True
                 self._meter(run, at)
                 self._executor.step(turn, live, RunReceived(run.id, run.lease, worker, at))
+            case PhaseReached(name=PhaseName.RUNNING, at=at) if self._executor.dispatcher.has_a_home(live.view.spec(run)):
+                self._executor.step(turn, live, RunOpened(run.id, run.lease, at))
             case PhaseReached(name=name, at=at, detail=detail):
                 self._executor.amend(turn, live, run.model_copy(update={"phases": (*run.phases, Phase(name=name, at=at, detail=detail))}))
             case JobPrepared(handle=handle):

@@ -85,12 +85,41 @@ class TriggerName(Frozen):
 class ActOnTriggers(Frozen):
     """One action on triggers, all or none of it. Answer: {"changed": [TriggerState, ...]}, as they are then.
 
-    `strict`: NotFound for one that is not there, Conflict for one that the action is not for; else these are passed over.
+    `strict`: NotFound for one that is not there, Conflict for one that the action is not for, Refused for a backfill that
+    is none; else these are passed over.
     """
 
-    verb: Literal["look", "enable", "disable", "restart", "unlock", "delete"]
+    verb: Literal["look", "enable", "disable", "restart", "unlock", "delete", "pause-backfill", "unpause-backfill", "delete-backfill"]
     triggers: tuple[TriggerName, ...]
     strict: bool = True
+
+
+class AskBackfill(Frozen):
+    """Make up for the dates of a trigger from `start` to `end` (now by default), at once. Answer: its TriggerState.
+
+    NotFound for none; Refused for a trigger without dates of its own, and for an end that is not after the start.
+    """
+
+    name: TriggerName
+    start: Instant
+    end: Instant | None = None
+    inputs: Mapping[str, Json] | None = None
+    labels: Json = None
+
+
+class CallWebhook(Frozen):
+    """The address of a flow's trigger was called. `seen` goes before `variables` while conditions are tested, and is not kept.
+
+    Answer: {"execution": Execution or null when its conditions say no, "wait", "outputs", "type", "code"}: at the end of
+    the execution where the trigger waits. NotFound for a flow or key that is not there, Conflict for a disabled flow or trigger.
+    """
+
+    namespace: str
+    flow_id: str
+    key: str
+    execution_id: str
+    variables: Mapping[str, Json] = Field(default_factory=dict)
+    seen: Mapping[str, Json] = Field(default_factory=dict)
 
 
 class Watch(Frozen):

@@ -9,6 +9,7 @@ from orchestrator.engine.replaying import check_revision, copied
 from orchestrator.engine.restarting import marked, restarted
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Refused
+from orchestrator.model.execution import Execution
 from orchestrator.model.state import State
 from orchestrator.model.values import Json
 from orchestrator.runtime.executor import Executor
@@ -34,6 +35,10 @@ class Restarts:
         """A task run has ended in `state`: what hangs on it follows."""
         run_id, state = str(request.args["task_run_id"]), State(request.args["state"])
         return await self._executor.do(lambda turn: self._reopen(turn, marked(self._executions.view(request.execution_id), run_id, state, turn.now)))
+
+    def go_on(self, turn: Turn, execution: Execution) -> None:
+        """Let an ended execution go on from its failed task runs. Raises Refused when there are none."""
+        self._reopen(turn, restarted(self._executions.view(execution.id), turn.now))
 
     def _reopen(self, turn: Turn, reopened: Reopened) -> Json:
         execution_id = reopened.execution.id
@@ -66,7 +71,9 @@ class Restarts:
             turn.executions[before.id] = changed
             turn.touched[before.id] = None
             runs = self._executor.store.task_runs(before.id)
-            return json.loads(ExecutionView(self._executions.flow(changed, changed.flow_revision).flow, changed, runs).as_json())
+            view = ExecutionView(self._executions.flow(changed, changed.flow_revision).flow, changed, runs)
+            self._executor.scheduler.heard(turn, view, status)
+            return json.loads(view.as_json())
 
         return await self._executor.do(change)
 

@@ -51,6 +51,7 @@ class Resuming:
                 executor.beginning.take_up(turn, live)
                 continue
             executor.carry_out(turn, live, reconcile(live.view, turn.now, executor.flows.resolve, executor.new_id))
+        executor.calling.resume()
 
     def _take(self, turn: Turn, command: Command, held: Held, out_of_reach: Set[str]) -> tuple[Live, Event] | None:
         """Go on with one command; what must be decided because it cannot be gone on with."""
@@ -66,7 +67,9 @@ class Resuming:
         elif not command.target:
             event = placing.queue(turn, live, run)
         elif command.target in out_of_reach or (run.id, run.lease) in held[command.target]:
-            placing.resume(run, command.target, body.get("worker", ""))
+            placing.resume(live, run, command.target, body.get("worker", ""))
+        elif placing.is_at_home(live, run):  # it was not sent any more, or has not arrived: its workspace is there
+            event = placing.queue(turn, live, run)
         else:
             event = RunLost(run.id, run.lease, Cause.WORKER_LOST)
         return (live, event) if event is not None else None

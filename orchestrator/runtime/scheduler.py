@@ -10,16 +10,36 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine.admission import Target
 from orchestrator.engine.schedule import decide, may_go, next_moment
-from orchestrator.engine.trigger_events import Asked, Definition, Event, ExecutionOver, Halt, Kind, Leaving, Lost, Missed, Rang, Removed, Saved, Standing, Verb
+from orchestrator.engine.trigger_events import (
+    Asked,
+    Definition,
+    Event,
+    ExecutionOver,
+    Halt,
+    Kind,
+    Leaving,
+    Lost,
+    Missed,
+    Rang,
+    Removed,
+    Saved,
+    ServerBegan,
+    Standing,
+    Verb,
+)
 from orchestrator.engine.trigger_reasons import TriggerReason, reason_of
+from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Unavailable
 from orchestrator.model.dispatch import Report, Stop
 from orchestrator.model.execution import Cause, Execution
 from orchestrator.model.flow import Flow, TriggerSpec
 from orchestrator.model.log import Level, LogLine
+from orchestrator.model.state import State
 from orchestrator.model.trigger import evaluation_run, is_evaluation
+from orchestrator.runtime.date_firing import DateFiring
+from orchestrator.runtime.listening import Listening
 from orchestrator.runtime.timers import Timers
-from orchestrator.runtime.trigger_definitions import definition_of, differs
+from orchestrator.runtime.trigger_definitions import Reading, differs, reading_of
 from orchestrator.runtime.trigger_dispatching import TriggerDispatcher
 from orchestrator.runtime.trigger_entries import Entries, Entry, Name
 from orchestrator.runtime.trigger_firing import Firing
@@ -33,7 +53,7 @@ if TYPE_CHECKING:
     from orchestrator.runtime.executor import Executor
 
 UNDECLARED = Definition(Kind.POLL, obstacle="no flow declares it")
-AT_ONCE = 200  # flows looked through in one turn
+KEPT = 2  # which kinds of triggers have states: 1 (as True) those that workers evaluate, 2 all
 
 
 class Scheduler:
@@ -46,7 +66,10 @@ class Scheduler:
         self._fresh: dict[tuple[str, str], Flow] = {}  # saved in this turn: nobody else can read them yet
         self.entries = Entries()
         self._placing = TriggerPlacing(executor, self, self._dispatcher)
-        self._reports = TriggerReports(executor, self, Firing(executor.settings, executor.head_renderer, executor.dispatcher.seal))
+        self.firing = Firing(executor.settings, executor.head_renderer, executor.dispatcher.seal)
+        self._reports = TriggerReports(executor, self, self.firing)
+        self._dates = DateFiring(executor, self, self.firing)
+        self._listening = Listening(executor, self, self.firing)
 
     # --- life
 
@@ -54,6 +77,8 @@ class Scheduler:
         """Learn what is saved; gives back the commands that are about task runs."""
         for state in self._executor.store.triggers():
             self._place(Standing(state), state.key)
+            if state.next_execution_date is None:  # it may listen: what it listens to must be known before anything happens
+                self.definition(self.entries.named(state.key))
         others = []
         for command in commands:
             body = command.body or {}
@@ -84,7 +109,7 @@ class Scheduler:
                 continue
             held[worker] = None if inventory is None else {(one.task_run_id, one.lease) for one in inventory.held}
         await self._executor.do(lambda turn: self._take_up(turn, held))
-        if self._executor.store.setting("triggers-caught-up") is None:
+        if self._executor.store.setting("triggers-caught-up") != KEPT:
             await self._catch_up()
 
     def _take_up(self, turn: Turn, held: Mapping[str, set[tuple[str, int]] | None]) -> None:
@@ -95,6 +120,8 @@ class Scheduler:
             if state is not None and state.execution_id is not None and state.execution_id not in self._executor.live:
                 found = self._executor.store.execution(state.execution_id)
                 self.apply(turn, entry, ExecutionOver(state.execution_id, found.current if found is not None else None))
+            if state is not None and state.next_execution_date is not None and self.definition(entry).kind is Kind.DATES:
+                self.apply(turn, entry, ServerBegan())
             self._settle(turn, entry)
 
     def _asked_after(self, turn: Turn, entry: Entry, worker: str, held: set[tuple[str, int]] | None) -> None:
@@ -111,11 +138,13 @@ class Scheduler:
         for saved in self._executor.store.flows().rows:
             if saved.flow.triggers:
                 await self._executor.do(lambda turn, flow=saved.flow: self._catch_up_with(turn, flow))  # type: ignore[misc]
-        await self._executor.do(lambda turn: turn.settings.update({"triggers-caught-up": True}))
+        await self._executor.do(lambda turn: turn.settings.update({"triggers-caught-up": KEPT}))
 
     def _catch_up_with(self, turn: Turn, flow: Flow) -> None:
-        if self._executor.flows.latest(*flow.key) is not None and not self.entries.of_flow(flow.key):
-            self.flow_saved(turn, None, flow)
+        known = {entry.name[2] for entry in self.entries.of_flow(flow.key) if entry.standing.state is not None}
+        for spec in flow.triggers if self._executor.flows.latest(*flow.key) is not None else ():
+            if spec.id not in known or reading_of(flow, spec).definition.kind is Kind.DATES:
+                self._saved(turn, None, flow, spec)
 
     # --- flows
 
@@ -126,17 +155,15 @@ class Scheduler:
         declared = {} if after.deleted else {spec.id: spec for spec in after.triggers}
         kept: set[str] = set()
         for spec in declared.values():
-            definition = definition_of(after, spec)
-            if definition is not None:
-                kept.add(self._saved(turn, before, after, spec, definition).run)
+            kept.add(self._saved(turn, before, after, spec).run)
         for entry in self.entries.of_flow(after.key):
             if entry.run not in kept and entry.standing.state is not None:
-                entry.definition = None
+                self._learn(entry, None)
                 self.apply(turn, entry, Removed())
 
-    def _saved(self, turn: Turn, before: Flow | None, after: Flow, spec: TriggerSpec, definition: Definition) -> Entry:
+    def _saved(self, turn: Turn, before: Flow | None, after: Flow, spec: TriggerSpec) -> Entry:
         entry = self.entries.named((*after.key, spec.id))
-        entry.definition = definition
+        self._learn(entry, reading_of(after, spec, self.firing.judge))
         changed = entry.standing.state is None or before is None or before.deleted or differs(before, after, spec.id)
         self.apply(turn, entry, Saved(entry.name, changed))
         return entry
@@ -149,10 +176,14 @@ class Scheduler:
 
     def definition(self, entry: Entry) -> Definition:
         """What decides about it; read when it is first asked for."""
-        if entry.definition is None and entry.standing.state is not None:
+        if entry.reading is None and entry.standing.state is not None:
             found = self.declared(entry)
-            entry.definition = definition_of(*found) if found is not None else None
+            self._learn(entry, reading_of(*found, self.firing.judge) if found is not None else None)
         return entry.definition or UNDECLARED
+
+    def _learn(self, entry: Entry, reading: Reading | None) -> None:
+        entry.reading = reading
+        self._listening.ears.learn(entry)
 
     # --- what happens
 
@@ -189,7 +220,9 @@ class Scheduler:
         """Wait for what must be waited for."""
         definition = self._needed(entry, turn)
         due = definition is not None and may_go(entry.standing, definition, turn.now)
-        self._placing.note(entry, due=due)
+        dated = definition is not None and definition.kind is Kind.DATES
+        self._placing.note(entry, due=due and not dated)
+        self._dates.note(entry, due=due and dated)
         moment = None if due else next_moment(entry.standing, definition)
         if definition is None and entry.standing.state is not None:
             moment = entry.standing.state.next_execution_date
@@ -206,9 +239,13 @@ class Scheduler:
 
     def _rang(self, turn: Turn, run: str) -> None:
         entry = self.entries.get(run)
-        if entry is not None and entry.armed is not None and entry.armed <= turn.now:
+        if entry is None or entry.armed is None:
+            return
+        if entry.armed <= turn.now:
             entry.armed = None
             self.apply(turn, entry, Rang())
+        else:  # it waits for another moment by now, or the clock has gone back
+            self._timers.set(entry.armed, run, None)
 
     def admit(self, turn: Turn) -> None:
         """At the end of a turn: send what is due."""
@@ -216,10 +253,12 @@ class Scheduler:
             entry = self.entries.waiting_for(execution_id)
             if entry is not None:
                 self.apply(turn, entry, ExecutionOver(execution_id, None))
+        self._dates.admit(turn)
         self._placing.admit(turn)
 
     def stir(self) -> bool:
-        """Have those that wait for a worker looked at again in the next turn; whether there are any."""
+        """Have those that wait for a worker looked at again in the next turn, and the clock; whether there are any of the former."""
+        self._timers.look()
         return self._placing.stir()
 
     def lacking(self) -> Sequence[tuple[Target, str]]:
@@ -243,6 +282,10 @@ class Scheduler:
             entry = self.entries.get(evaluation_run(execution.namespace, execution.flow_id, execution.trigger.id))
             if entry is not None:
                 self.apply(turn, entry, ExecutionOver(execution.id, execution.current))
+
+    def heard(self, turn: Turn, view: ExecutionView, state: State) -> None:
+        """An execution has reached a state: others may start for it."""
+        self._listening.heard(turn, view, state)
 
     # --- people
 

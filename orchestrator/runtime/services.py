@@ -15,7 +15,7 @@ from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
 from orchestrator.runtime.api_client import CHUNK, ApiClient, Body, Query
 from orchestrator.runtime.interrupt import Interrupt
-from orchestrator.sdk import Files, Keys, Level, Records
+from orchestrator.sdk import Files, Keys, Level, Records, Triggers
 
 
 class Services(Protocol):
@@ -24,6 +24,7 @@ class Services(Protocol):
     files: Files
     keys: Keys
     records: Records
+    triggers: Triggers
 
     def outputs(self, task_id: str) -> Mapping[str, Json]:
         """All outputs of a task as templates see them: under a loop a tree by the values of its iterations."""
@@ -53,7 +54,8 @@ class HttpServices:
         self._ask = Asked(client, dispatch)
         self.files: Files = HttpFiles(self._ask, dispatch)
         self.keys: Keys = HttpKeys(self._ask)
-        self.records: Records = HttpRecords(self._ask)
+        self.records: Records = HttpRecords(self._ask, dispatch.task_run_id)
+        self.triggers: Triggers = HttpTriggers(self._ask)
 
     def outputs(self, task_id: str) -> Mapping[str, Json]:
         found: Mapping[str, Json] = self._ask.json("GET", self._ask.at(paths.OUTPUTS, task_id=task_id))
@@ -136,6 +138,13 @@ class HttpFiles(Files):
         with self._ask.content(path, query) as file:
             return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
 
+    def fetch_cache(self, name: str, to: Path, ttl: timedelta | None) -> None:
+        bound = {} if ttl is None else {"ttl": str(ttl.total_seconds())}
+        self._ask.copy(self._ask.at(paths.CACHE), {"name": name, **bound}, to)
+
+    def put_cache(self, name: str, source: Path) -> None:
+        self._ask.ask("PUT", self._ask.at(paths.CACHE), {"name": name}, source).close()
+
     def namespace_files(self, namespace: str) -> Sequence[str]:
         found: list[str] = self._ask.json("GET", self._ask.at(paths.NAMESPACE_FILES, namespace=namespace))
         return found
@@ -184,10 +193,16 @@ class HttpKeys(Keys):
 
 
 class HttpRecords(Records):
-    """Logs and numbers of executions behind the API."""
+    """Logs, outputs and numbers of executions behind the API."""
 
-    def __init__(self, ask: Asked) -> None:
-        self._ask = ask
+    def __init__(self, ask: Asked, task_run_id: str) -> None:
+        self._ask, self._task_run_id = ask, task_run_id
+
+    def outputs_of_called(self, task_id: str) -> Iterator[Mapping[str, Json]]:
+        query = {"taskRun": self._task_run_id, "task": task_id}
+        with self._ask.content(self._ask.at(paths.CALLED), query) as answer:
+            for line in io.BufferedReader(answer):  # type: ignore[type-var]  # a raw stream, whatever its class
+                yield json.loads(line)
 
     def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
         query = [("execution", execution_id), ("minLevel", min_level.value), *(("task", task) for task in task_ids)]
@@ -210,3 +225,13 @@ class HttpRecords(Records):
     def purge_logs(self, which: Mapping[str, Json]) -> Mapping[str, int]:
         found: dict[str, int] = self._ask.json("POST", self._ask.at(paths.PURGE_LOGS), {"which": dict(which)})
         return found
+
+
+class HttpTriggers(Triggers):
+    """The triggers of flows behind the API."""
+
+    def __init__(self, ask: Asked) -> None:
+        self._ask = ask
+
+    def switch(self, namespace: str, flow_id: str, trigger_id: str, *, enabled: bool) -> None:
+        self._ask.json("PUT", self._ask.at(paths.TRIGGER, namespace=namespace, flow_id=flow_id, trigger_id=trigger_id), {"disabled": not enabled})

@@ -10,19 +10,20 @@ from dataclasses import dataclass, field
 
 from orchestrator.errors import ExpressionFailed, JobLost, JobRejected, OrchestratorError, RunnerUnavailable, TaskFailed, TimedOut
 from orchestrator.model.dispatch import Dispatch
-from orchestrator.model.execution import Cause
+from orchestrator.model.execution import Cause, PhaseName
 from orchestrator.model.values import Json
 from orchestrator.runtime.built_plugins import BuiltTasks
 from orchestrator.runtime.context import Context, Parts, Reports
 from orchestrator.runtime.lazy_values import completed
 from orchestrator.runtime.node import Node
 from orchestrator.runtime.reaching import Known
+from orchestrator.runtime.room import Room
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.runner_choice import Rule, default_type
 from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.stopping import StopSignal
-from orchestrator.runtime.trigger_work import work_of
-from orchestrator.sdk import Processes, RunInfo, Warned
+from orchestrator.runtime.trigger_work import plugin_of, work_of
+from orchestrator.sdk import Processes, RunInfo, Warned, Workspace
 
 LAST_CALLS = 0.5  # seconds that work which was told to stop may still reach the API: to keep how far it came
 _CAUSES: tuple[tuple[type[OrchestratorError], Cause], ...] = (
@@ -57,6 +58,7 @@ class Around:
     processes: Processes
     keys: set[str] = field(default_factory=set)  # of commands started
     folders: set[str] = field(default_factory=set)  # job keys of the working directories made
+    room: Room | None = None  # of a workspace
 
 
 class TaskWork:
@@ -82,7 +84,7 @@ class TaskWork:
         dispatch, means, around = self._dispatch, self._means, self._around
         if dispatch.warning is not None:
             around.log.warn(dispatch.warning)
-        task = work_of(dispatch, means.tasks, around.reports)
+        plugin = plugin_of(dispatch, means.tasks)
         services = means.services(dispatch)
         around.stop.add(lambda: _later(services.interrupt))
         docker = dispatch.spec.get("docker")
@@ -101,9 +103,24 @@ class TaskWork:
             labels=self._labels,
             keys=around.keys,
             folders=around.folders,
+            home=dispatch.home,
         )
-        variables = completed(dispatch.context, dispatch.partial, services, around.known, sealed=self._sealed)
-        return task.run(Context(parts, variables))
+
+        def context_of(dispatch: Dispatch) -> Context:
+            return Context(parts, completed(dispatch.context, dispatch.partial, services, around.known, sealed=self._sealed))
+
+        if isinstance(plugin, Workspace):
+            return self._in_its_room(plugin, context_of)
+        return work_of(plugin, around.reports).run(context_of(dispatch))
+
+    def _in_its_room(self, workspace: Workspace, context_of: Callable[[Dispatch], Context]) -> Mapping[str, Json]:
+        """Open its folder, do what comes in, and close it with what is known then."""
+        room = self._around.room
+        if room is None:
+            raise TaskFailed("a workspace runs on a worker only")
+        workspace.open(context_of(self._dispatch))
+        self._around.reports.phase(PhaseName.RUNNING, None)
+        return workspace.close(context_of(room.work_until_closed(self._around.stop)))
 
     def _default_runner(self, has_image: bool) -> str:
         means = self._means

@@ -24,6 +24,13 @@ class Timers:
         if self._heap[0][1] == self._count:
             self._arm()
 
+    def look(self) -> None:
+        """The clock may have been set, or the machine have slept: ring what is due by now."""
+        if self._heap and self._heap[0][0] <= self._clock():
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._due()
+
     def _arm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()

@@ -1,19 +1,25 @@
-"""What people may do to triggers: enable, disable, restart, unlock, delete, and ask why one does not run."""
+"""What people may do to triggers: enable, disable, restart, unlock, delete, make up for dates, and ask why one does not run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 
-from orchestrator.engine.trigger_events import Verb
+from orchestrator.engine.trigger_events import BackfillAsked, Kind, Verb
 from orchestrator.engine.trigger_explaining import explain_trigger
-from orchestrator.errors import Conflict, NotFound
-from orchestrator.model.trigger import TriggerState, evaluation_run
+from orchestrator.errors import Conflict, NotFound, Refused
+from orchestrator.model.trigger import Backfill, TriggerState, evaluation_run
 from orchestrator.model.values import format_instant
 from orchestrator.runtime.executor import Executor
-from orchestrator.runtime.requests import ActOnTriggers, TriggerName
+from orchestrator.runtime.requests import ActOnTriggers, AskBackfill, TriggerName
 from orchestrator.runtime.trigger_entries import Entry
 from orchestrator.runtime.turn import Turn
+
+
+class NoBackfill(Refused):
+    """A backfill was meant, and there is none."""
+
+    code = "no-backfill"
 
 
 class TriggerActions:
@@ -21,7 +27,9 @@ class TriggerActions:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._checks: Mapping[str, Callable[[TriggerState], None]] = {"unlock": _locked, "delete": _undeclared}
+        self._checks: Mapping[str, Callable[[TriggerState], None]] = {"unlock": _locked, "delete": _undeclared} | {
+            verb.value: _filling_back for verb in (Verb.PAUSE_BACKFILL, Verb.UNPAUSE_BACKFILL, Verb.DELETE_BACKFILL)
+        }
 
     async def act_on_triggers(self, text: str) -> str:
         """Of an ActOnTriggers: {"changed": [states]}, once they are saved."""
@@ -41,7 +49,7 @@ class TriggerActions:
             entry, state = self._found(name)
             if request.verb in self._checks:
                 self._checks[request.verb](state)
-        except (NotFound, Conflict):
+        except Refused:
             if request.strict:
                 raise
             return None
@@ -54,6 +62,24 @@ class TriggerActions:
                 raise NotFound(f"Flow of trigger {name.trigger_id} not found")
             raise NotFound(f"Trigger {name.trigger_id} of flow {name.namespace}.{name.flow_id} not found")
         return entry, entry.standing.state
+
+    async def backfill(self, text: str) -> str:
+        """Of an AskBackfill: the trigger's state, once it is saved."""
+        request = AskBackfill.model_validate_json(text)
+        state = await self._executor.do(lambda turn: self._backfill(turn, request))
+        return state.model_dump_json(by_alias=True, exclude_none=True)
+
+    def _backfill(self, turn: Turn, request: AskBackfill) -> TriggerState:
+        entry, _ = self._found(request.name)
+        definition = self._executor.scheduler.definition(entry)
+        if definition.obstacle is not None or definition.kind is not Kind.DATES:
+            raise Refused(f"trigger {request.name.trigger_id} has no dates that could be made up for")
+        end = min(request.end or turn.now, turn.now)  # what is to come is the trigger's own
+        if end <= request.start:
+            raise Refused("a backfill ends after its start, and makes up for dates that have passed")
+        asked = Backfill(start=request.start, end=end, current_date=request.start, inputs=request.inputs, labels=request.labels)
+        self._executor.scheduler.apply(turn, entry, BackfillAsked(asked))
+        return self._found(request.name)[1]
 
     async def explain_trigger(self, text: str) -> str:
         """Of a TriggerName: {"kind", "since", "evidence", "explanation": Explanation}."""
@@ -75,6 +101,11 @@ _VERBS = frozenset(verb.value for verb in Verb)
 def _locked(state: TriggerState) -> None:
     if state.execution_id is None and state.evaluation is None:
         raise Conflict("Trigger is not locked")
+
+
+def _filling_back(state: TriggerState) -> None:
+    if state.backfill is None:
+        raise NoBackfill(f"No backfill found for trigger {state.trigger_id}")
 
 
 def _undeclared(state: TriggerState) -> None:

@@ -11,17 +11,18 @@ from orchestrator.engine.trigger_events import Definition, Kind, Standing
 from orchestrator.engine.trigger_placing import Held
 from orchestrator.engine.wishes import Wish
 from orchestrator.model.trigger import evaluation_run
+from orchestrator.runtime.trigger_definitions import Reading
 
 Name = tuple[str, str, str]  # namespace, flow, trigger
 
 
 @dataclass
 class Entry:
-    """One trigger. `definition` None: it was not read yet, or no flow declares it."""
+    """One trigger. `reading` None: it was not read yet, or no flow declares it."""
 
     name: Name
     standing: Standing = field(default_factory=Standing)
-    definition: Definition | None = None
+    reading: Reading | None = None
     held: Held | None = None  # why it was not sent when it was due
     armed: datetime | None = None  # the moment that it waits for
     wish: tuple[tuple[int, int], Wish] | None = None  # where it asks to go, as of a revision of its flow and a version of the rules
@@ -29,6 +30,11 @@ class Entry:
     @property
     def run(self) -> str:
         return evaluation_run(*self.name)
+
+    @property
+    def definition(self) -> Definition | None:
+        """What decides about it, where it was read."""
+        return self.reading.definition if self.reading is not None else None
 
     @property
     def flow_key(self) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from orchestrator.engine.trigger_events import Ended, How, Kind, Placed, Skipped
 from orchestrator.engine.trigger_placing import Chosen, Held, PassedOver, place_for, workers_for
 from orchestrator.engine.wishes import Step, Wish
 from orchestrator.errors import NotFound, OrchestratorError
+from orchestrator.lang.calendar import written
 from orchestrator.model.flow import Flow, TriggerSpec
 from orchestrator.model.log import Level
 from orchestrator.model.trigger import MOST_LISTENERS, MOST_LOOKS
@@ -83,6 +84,9 @@ class TriggerPlacing:
         if state is None or state.next_execution_date is None or found is None or not may_go(entry.standing, definition, turn.now):
             return
         flow, spec = found
+        if not self._passes(turn, entry, flow, spec):
+            self._scheduler.apply(turn, entry, Skipped())
+            return
         wish, waited = self._wish(entry, flow, spec), turn.now - state.next_execution_date
         match place_for(
             wish,
@@ -99,6 +103,17 @@ class TriggerPlacing:
                 self._scheduler.apply(turn, entry, Skipped())
             case Held() as held:
                 self._wait(turn, entry, held)
+
+    def _passes(self, turn: Turn, entry: Entry, flow: Flow, spec: TriggerSpec) -> bool:
+        """Whether its conditions let it be evaluated now; one that cannot be tested does not."""
+        conditions = entry.reading.conditions if entry.reading is not None else None
+        if conditions is None:
+            return True
+        try:
+            return conditions.hold(self._scheduler.firing.judge(flow, spec, {"date": written(turn.now)}))
+        except OrchestratorError as err:
+            self._scheduler.say(turn, entry, Level.WARN, f"Its conditions cannot be tested: {err}")
+            return False
 
     def _wish(self, entry: Entry, flow: Flow, spec: TriggerSpec) -> Wish:
         """Where it asks to go, made out again when its flow or the rules have changed."""

@@ -15,7 +15,7 @@ from orchestrator.model.log import Level, LogLine, Metric
 from orchestrator.model.trigger import Evaluation
 from orchestrator.model.values import Json
 from orchestrator.runtime.trigger_entries import Entry
-from orchestrator.runtime.trigger_firing import Firing
+from orchestrator.runtime.trigger_firing import Firing, Start
 from orchestrator.runtime.turn import Turn
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class TriggerReports:
         if declared is None:
             return None
         try:
-            made = self._firing.execution(*declared, variables, execution_id=execution_id, evaluation_id=evaluation.id, now=turn.now)
+            made = self._firing.execution(*declared, Start(execution_id, variables, evaluation.id), turn.now)
         except (OrchestratorError, ValueError) as err:
             self._scheduler.say(turn, entry, Level.ERROR, f"No execution could be started for what it has found: {err}")
             return None

@@ -11,7 +11,7 @@ from orchestrator.errors import OrchestratorError, TaskFailed
 from orchestrator.model.dispatch import FOUND, Dispatch
 from orchestrator.model.values import Json
 from orchestrator.runtime.built_plugins import BuiltTasks
-from orchestrator.sdk import Files, PollingTrigger, RealtimeTrigger, RunContext, Task, Trigger
+from orchestrator.sdk import Files, PollingTrigger, RealtimeTrigger, RunContext, Task, Trigger, Workspace
 
 
 class Runs(Protocol):
@@ -26,14 +26,13 @@ class Emits(Protocol):
     def emit(self, variables: Mapping[str, Json]) -> None: ...
 
 
-def plugin_of(dispatch: Dispatch, built: BuiltTasks) -> Task | Trigger:
-    """The task or trigger of a dispatch. Raises TaskFailed when it is not installed here."""
+def plugin_of(dispatch: Dispatch, built: BuiltTasks) -> Task | Workspace | Trigger:
+    """The task, workspace or trigger of a dispatch. Raises TaskFailed when it is not installed here."""
     return built.task(dispatch.spec) if dispatch.kind == "task" else built.trigger(dispatch.spec)
 
 
-def work_of(dispatch: Dispatch, built: BuiltTasks, emits: Emits) -> Runs:
-    """What a dispatch has done. Raises TaskFailed when it is not installed here."""
-    plugin = plugin_of(dispatch, built)
+def work_of(plugin: Task | Trigger, emits: Emits) -> Runs:
+    """What is done of a task or trigger."""
     return TriggerWork(plugin, emits.emit) if isinstance(plugin, Trigger) else plugin
 
 

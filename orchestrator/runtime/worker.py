@@ -25,6 +25,7 @@ from orchestrator.runtime.isolation import Isolation, Recipe
 from orchestrator.runtime.node import Node, keep_from_oom_killer
 from orchestrator.runtime.presence import LEASE
 from orchestrator.runtime.reporter import Reporter, Send
+from orchestrator.runtime.room import Room
 from orchestrator.runtime.run_log import MOST_LINES
 from orchestrator.runtime.runner_choice import Rule
 from orchestrator.runtime.services import ServicesFactory
@@ -183,15 +184,24 @@ class Worker:
         """The attempt to begin; None when there is nothing to begin (now)."""
         with self._lock:
             held = self._held.get(dispatch.task_run_id)
+            room = self._room_of(dispatch)
             lease, cause = self._never.get(dispatch.task_run_id, (-1, Cause.KILLED))
-            refused = cause if lease >= dispatch.lease else Cause.WORKER_SHUTDOWN if self._draining and held is None else None
-            if refused is None and (held is None or (held.over.is_set() and dispatch.generation > held.dispatch.generation)):
+            homeless = dispatch.home is not None and room is None and (dispatch.closing or dispatch.home != dispatch.task_run_id)
+            refused = cause if lease >= dispatch.lease else Cause.WORKER_SHUTDOWN if homeless or (self._draining and held is None) else None
+            if refused is None and not dispatch.closing and (held is None or (held.over.is_set() and dispatch.generation > held.dispatch.generation)):
                 return self._hold(dispatch, sealed=sealed)
-        if refused is not None:
+        if refused is None and dispatch.closing and room is not None:
+            room.close(dispatch)
+        elif refused is not None:
             self._answer(dispatch.task_run_id, dispatch.execution_id, dispatch.lease, refused)
         elif held is not None and dispatch.lease > held.lease:
             self._supersede(held, dispatch, sealed=sealed)
         return None
+
+    def _room_of(self, dispatch: Dispatch) -> Room | None:
+        """Of the workspace that a dispatch is of; None when it is not here, or ends."""
+        home = self._held.get(dispatch.home or "")
+        return home.room if home is not None and not (home.stopping or home.over.is_set()) else None
 
     def _hold(self, dispatch: Dispatch, *, sealed: bool) -> Attempt:
         attempt = Attempt(dispatch, self._place, sealed=sealed, ended=self._ended, saved=self._saved)
@@ -200,8 +210,9 @@ class Worker:
         return attempt
 
     def _begin(self, attempt: Attempt) -> None:
-        seconds = attempt.dispatch.timeout
-        self._crew_of(attempt).do(attempt.run if seconds is None else lambda: self._run_within(seconds, attempt))
+        seconds, room = attempt.dispatch.timeout, self._room_of(attempt.dispatch)
+        do = room.do if room is not None and room is not attempt.room else self._crew_of(attempt).do
+        do(attempt.run if seconds is None else lambda: self._run_within(seconds, attempt))
 
     def _crew_of(self, attempt: Attempt) -> Crew:
         return self._crew if attempt.dispatch.kind == "task" else self._lookouts
@@ -231,7 +242,7 @@ class Worker:
 
     def _ended(self, attempt: Attempt) -> None:
         """Its thread is free."""
-        if attempt.overstays:
+        if attempt.overstays and attempt.dispatch.home in (None, attempt.dispatch.task_run_id):
             self._crew_of(attempt).returned()
 
     def _saved(self, attempt: Attempt) -> None:
@@ -266,9 +277,18 @@ class Worker:
             self._never.popitem(last=False)
 
     def _stop_attempt(self, attempt: Attempt, cause: Cause) -> None:
+        for run in self._runs_in(attempt):
+            run.stop(cause)
         attempt.stop(cause)
-        if attempt.overstays:
+        if attempt.overstays and attempt.dispatch.home in (None, attempt.dispatch.task_run_id):
             self._crew_of(attempt).replace_one()
+
+    def _runs_in(self, attempt: Attempt) -> list[Attempt]:
+        """What a workspace runs."""
+        if attempt.room is None:
+            return []
+        with self._lock:
+            return [run for run in self._held.values() if run is not attempt and run.dispatch.home == attempt.dispatch.task_run_id]
 
     def _answer(self, task_run_id: str, execution_id: str, lease: int, cause: Cause) -> None:
         """The outcome of a run that never began here."""

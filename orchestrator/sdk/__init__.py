@@ -17,9 +17,10 @@ from orchestrator.model.flow import Input, Retry, TaskSpec, WorkerGroupRef
 from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
-from orchestrator.model.values import Duration, Json, Label, format_duration, labels_of, parse_duration
+from orchestrator.model.values import Duration, Instant, Json, Label, format_duration, labels_of, parse_duration
+from orchestrator.sdk.calling import Call, Caller, CallProperties, RestartBehavior
 from orchestrator.sdk.condition import Condition, ConditionContext, ExecutionFacts
-from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger
+from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger, Triggers
 from orchestrator.sdk.gathering import Gathering, Part, TimeOfDay, TimeWindow, WindowKind
 from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
@@ -30,11 +31,15 @@ from orchestrator.sdk.template import Dynamic, Late, Template, is_template
 from orchestrator.sdk.trigger import CalledTrigger, DatedTrigger, ListeningTrigger, PollingTrigger, RealtimeTrigger, Trigger
 from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
 from orchestrator.sdk.waits import Repeat, Wait
+from orchestrator.sdk.workspace import Workspace
 
 __all__ = [
     "AnyTask",
     "BadSettings",
+    "Call",
+    "CallProperties",
     "CalledTrigger",
+    "Caller",
     "Condition",
     "ConditionContext",
     "Conflict",
@@ -48,6 +53,7 @@ __all__ = [
     "Flowable",
     "Gathering",
     "Input",
+    "Instant",
     "Job",
     "JobExit",
     "JobHandle",
@@ -76,6 +82,7 @@ __all__ = [
     "Reaper",
     "Records",
     "Repeat",
+    "RestartBehavior",
     "Retry",
     "RunContext",
     "RunInfo",
@@ -94,10 +101,12 @@ __all__ = [
     "TimeWindow",
     "TimedOut",
     "Trigger",
+    "Triggers",
     "Wait",
     "Warned",
     "WindowKind",
     "WorkerGroupRef",
+    "Workspace",
     "format_duration",
     "is_template",
     "job_key",

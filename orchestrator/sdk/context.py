@@ -66,6 +66,12 @@ class Files(Protocol):
     def purge(self) -> Sequence[str]:
         """Remove all files of this execution, its file inputs too; their URIs."""
 
+    def fetch_cache(self, name: str, to: Path, ttl: timedelta | None) -> None:
+        """Copy what the flow keeps under a name from one execution to the next. Raises NotFound when nothing is kept, or for longer than `ttl`."""
+
+    def put_cache(self, name: str, source: Path) -> None:
+        """Keep a file for the flow's next executions, in place of what was kept under the name."""
+
     def namespace_files(self, namespace: str) -> Sequence[str]:
         """Paths of all files of a namespace, with a leading `/`."""
 
@@ -98,6 +104,10 @@ class Records(Protocol):
     def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
         """The log lines of an execution (of some of its tasks, if named) as the API shows them, oldest first, one by one."""
 
+    def outputs_of_called(self, task_id: str) -> Iterator[Mapping[str, Json]]:
+        """The outputs of the executions that a task beside this one (same leader, same iteration) has started, in their order;
+        those without outputs are left out."""
+
     def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
         """How many executions a flow has (without `flow_id`: all flows of the namespace and of those below it).
 
@@ -119,6 +129,13 @@ class Records(Protocol):
         and whether lines of executions and others are meant (`purgeExecutionLogs`, `purgeNonExecutionLogs`)."""
 
 
+class Triggers(Protocol):
+    """The triggers of flows."""
+
+    def switch(self, namespace: str, flow_id: str, trigger_id: str, *, enabled: bool) -> None:
+        """Enable one, or disable it. Raises NotFound when there is none of that name."""
+
+
 class RunContext(Protocol):
     """Everything a task's `run` may use."""
 
@@ -127,6 +144,7 @@ class RunContext(Protocol):
     files: Files
     keys: Keys
     records: Records
+    triggers: Triggers
     variables: Mapping[str, Any]
 
     def render(self, value: Dynamic[T] | None) -> T:

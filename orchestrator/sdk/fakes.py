@@ -18,7 +18,7 @@ from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit
 from orchestrator.model.log import Level
 from orchestrator.model.values import Json
-from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger
+from orchestrator.sdk.context import Files, Keys, Records, RunContext, RunInfo, RunLogger, Triggers
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, RunningProcess, TaskRunner
 from orchestrator.sdk.task import AnyTask
 from orchestrator.sdk.template import Template, is_template
@@ -62,6 +62,15 @@ class FakeFiles(Files):
         self._folder = folder
         self.namespaces = {namespace: dict(files) for namespace, files in (namespaces or {}).items()}
         self._count = 0
+        self.cached: dict[str, bytes] = {}
+
+    def fetch_cache(self, name: str, to: Path, ttl: timedelta | None) -> None:
+        if name not in self.cached:
+            raise NotFound(f"nothing is kept as {name}")
+        to.write_bytes(self.cached[name])
+
+    def put_cache(self, name: str, source: Path) -> None:
+        self.cached[name] = source.read_bytes()
 
     def _path(self, uri: str) -> Path:
         path = self._folder / uri.removeprefix("kestra:///")
@@ -147,9 +156,10 @@ class FakeKeys(Keys):
 
 
 class FakeRecords(Records):
-    """Log lines and executions as the test puts them in: `lines` by execution, `executions` of namespace, flow and state."""
+    """What the test puts in: `lines` by execution, `executions` of namespace, flow and state, outputs `called` by task."""
 
     def __init__(self) -> None:
+        self.called: dict[str, list[Mapping[str, Json]]] = {}
         self.lines: dict[str, list[dict[str, Json]]] = {}
         self.executions: list[tuple[str, str, str]] = []
         self.resumed: dict[str, Mapping[str, Json]] = {}  # the values each was resumed with
@@ -158,6 +168,9 @@ class FakeRecords(Records):
     def logs(self, execution_id: str, *, min_level: Level, task_ids: Sequence[str] = ()) -> Iterator[Mapping[str, Json]]:
         loud = list(Level)[list(Level).index(min_level) :]
         return (line for line in self.lines[execution_id] if line["level"] in loud and (not task_ids or line["taskId"] in task_ids))
+
+    def outputs_of_called(self, task_id: str) -> Iterator[Mapping[str, Json]]:
+        return iter(self.called.get(task_id, ()))
 
     def count(self, namespace: str, flow_id: str | None = None, *, states: Sequence[str] = (), start: str | None = None, end: str | None = None) -> int:
         return sum(space == namespace and flow_id in (None, flow) and (not states or state in states) for space, flow, state in self.executions)
@@ -236,6 +249,18 @@ class FakeTools(JobTools):
         self.phases.append((name, detail))
 
 
+class FakeTriggers(Triggers):
+    """Triggers by name, and whether each is enabled."""
+
+    def __init__(self) -> None:
+        self.enabled: dict[tuple[str, str, str], bool] = {}
+
+    def switch(self, namespace: str, flow_id: str, trigger_id: str, *, enabled: bool) -> None:
+        if (namespace, flow_id, trigger_id) not in self.enabled:
+            raise NotFound(f"there is no trigger {trigger_id}")
+        self.enabled[namespace, flow_id, trigger_id] = enabled
+
+
 class FakeContext(RunContext):
     """Runs a task without a server. Templates may be `{{ dotted.names }}` of `variables`, nothing more."""
 
@@ -254,6 +279,7 @@ class FakeContext(RunContext):
         self.files: FakeFiles = FakeFiles(folder / "storage", namespaces)
         self.keys: FakeKeys = FakeKeys()
         self.records: FakeRecords = FakeRecords()
+        self.triggers: FakeTriggers = FakeTriggers()
         self.tasks: dict[str, AnyTask] = {}
         self.variables = dict(variables or {})
         self.job_tools = FakeTools(processes)

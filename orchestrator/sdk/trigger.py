@@ -46,6 +46,11 @@ class Trigger(PluginModel):
     worker_selector: WorkerSelector | None = None
     placement: PlacementChain = Field((), description=PLACEMENT_ABOUT)
 
+    @property
+    def all_conditions(self) -> tuple[Mapping[str, Json], ...]:
+        """What must hold, by whichever names it is written."""
+        return self.conditions
+
 
 class PollingTrigger(Trigger, ABC):
     """Looks again and again, on the worker group that it names. Plain blocking Python on a thread of its own.

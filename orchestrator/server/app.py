@@ -17,6 +17,7 @@ from orchestrator.server.routes import (
     actions,
     bulk,
     cluster,
+    dependencies,
     evaluations,
     execution_files,
     executions,
@@ -44,6 +45,7 @@ from orchestrator.server.routes import (
     tokens,
     trigger_sets,
     triggers,
+    webhooks,
     worker_groups,
     workers,
 )
@@ -56,6 +58,7 @@ from orchestrator.store.port import Reader
 ROUTERS = (
     executions.busy,
     executions.words,
+    webhooks.router,
     bulk.router,
     executions.router,
     follow.router,
@@ -69,6 +72,7 @@ ROUTERS = (
     graphs.router,
     flow_checks.router,
     flow_sets.router,
+    dependencies.router,
     flows.router,
     keys.router,
     namespace_defaults.router,

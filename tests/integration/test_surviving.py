@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,3 +134,55 @@ def test_a_launcher_killed_alone_is_followed_by_one_that_adopts_what_lives(tmp_p
         assert _lines(folder) == [1] * EXECUTIONS
     finally:
         server.end()
+
+
+SCHEDULED = """
+id: scheduled
+namespace: surviving
+tasks:
+  - {id: a, type: io.kestra.plugin.core.debug.Return, format: "{{ trigger.date }}"}
+triggers:
+  - {id: every, type: io.kestra.plugin.core.trigger.Schedule, cron: "* * * * * *", withSeconds: true, timezone: UTC, allowConcurrent: true}
+"""
+LISTENING = """
+id: listening
+namespace: surviving
+tasks:
+  - {id: a, type: io.kestra.plugin.core.debug.Return, format: "{{ trigger.executionId }}"}
+triggers:
+  - id: heard
+    type: io.kestra.plugin.core.trigger.Flow
+    conditions:
+      - {type: io.kestra.plugin.core.condition.ExecutionFlow, namespace: surviving, flowId: scheduled}
+"""
+
+
+def _all(server: LocalServer, flow: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.call("GET", f"/api/v1/executions?namespace=surviving&flowId={flow}&size=1000")["results"]
+    return found
+
+
+def _killed(server: LocalServer) -> bool:
+    try:
+        server.kill("ExecutorActor")
+    except AssertionError:  # it is not up again yet
+        return False
+    return True
+
+
+def test_the_executor_dies_and_each_date_starts_one_execution_and_each_end_another(server: LocalServer) -> None:
+    server.flow(LISTENING)
+    server.flow(SCHEDULED)
+    for count in (2, 4):
+        eventually(lambda count=count: len(_all(server, "scheduled")) >= count, within=40, what=f"{count} dates have come")
+        eventually(lambda: _killed(server), within=40, what="the executor is there to be killed")
+    eventually(lambda: len(_all(server, "scheduled")) >= 6, within=40, what="dates come again")
+    server.call("DELETE", "/api/v1/flows/surviving/scheduled", raw=True)
+    made = [server.ended(one["id"]) for one in _all(server, "scheduled")]
+    dates = sorted(datetime.fromisoformat(one["trigger"]["variables"]["date"]) for one in made)
+    assert dates == [dates[0] + timedelta(seconds=at) for at in range(len(dates))]
+    assert {one["state"]["current"] for one in made} == {"SUCCESS"}
+    ids = sorted(one["id"] for one in made)
+    heard = eventually(lambda: found if len(found := _all(server, "listening")) >= len(ids) else None, within=20, what="all ends are heard")
+    assert sorted(one["trigger"]["variables"]["executionId"] for one in heard) == ids
+    server.call("DELETE", "/api/v1/flows/surviving/listening", raw=True)

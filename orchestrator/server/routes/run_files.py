@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
 from orchestrator.errors import NotAllowed, NotFound
 from orchestrator.model import internal_paths
-from orchestrator.model.file_uri import FileUri, safe_name
+from orchestrator.model.file_uri import FileUri, safe_name, slug
 from orchestrator.runtime.requests import DeleteFiles, PutFile
 from orchestrator.server import answers, namespace_files
 from orchestrator.server.asked import Asked
@@ -23,6 +24,8 @@ from orchestrator.server.run_grants import flow_of, grant_of
 from orchestrator.store.port import StoredFile
 
 router = APIRouter()
+CACHE = "cache"  # the kind of files that a flow keeps from one execution to the next
+MOST_ABOVE = 101  # executions that start each other, one below the other
 
 
 @router.put(internal_paths.FILES, response_model=None)
@@ -30,7 +33,7 @@ async def put(request: Request, execution_id: str) -> Response:
     """Keep a file of the execution. Each gets a folder of its own, so that two of one name do not collide."""
     asked, parts = Asked(request), parts_of(request)
     namespace, flow_id = flow_of(request, execution_id)
-    folder = f"/tasks/{safe_name(asked.text('task') or 'files')}/{safe_name(asked.text('taskRun') or 'run')}/{secrets.token_hex(6)}"
+    folder = f"/tasks/{slug(asked.text('task') or 'files')}/{safe_name(asked.text('taskRun') or 'run')}/{secrets.token_hex(6)}"
     path = f"{folder}/{safe_name(asked.required('name'))}"
     with parts.blobs.draft() as draft:
         async for chunk in request.stream():
@@ -70,6 +73,35 @@ async def purge(request: Request, execution_id: str) -> Response:
 @router.get(internal_paths.FILE_SIZE, response_model=None)
 async def size(request: Request, execution_id: str) -> Response:
     return answers.made({"size": _file(request, execution_id, Asked(request).required("uri")).size})
+
+
+@router.get(internal_paths.CACHE, response_model=None)
+async def cached(request: Request, execution_id: str) -> Response:
+    """What the execution's flow keeps under a name, unless it is older than asked for."""
+    asked, parts = Asked(request), parts_of(request)
+    file = parts.reader.file(CACHE, _cache_owner(request, execution_id), "/" + asked.required("name"))
+    ttl = asked.text("ttl")
+    if file is None or (ttl is not None and datetime.now(UTC) - file.modified > timedelta(seconds=float(ttl))):
+        raise NotFound("nothing is kept under this name")
+    return sent(parts.blobs, file)
+
+
+@router.put(internal_paths.CACHE, response_model=None)
+async def keep_cached(request: Request, execution_id: str) -> Response:
+    parts, owner, path = parts_of(request), _cache_owner(request, execution_id), "/" + Asked(request).required("name")
+    with parts.blobs.draft() as draft:
+        async for chunk in request.stream():
+            await asyncio.to_thread(draft.write, chunk)
+        blob, size = await asyncio.to_thread(draft.keep)
+    before = parts.reader.file(CACHE, owner, path)
+    await parts.executor.put_file(PutFile(kind=CACHE, owner=owner, path=path, size=size, blob=blob))
+    if before is not None:
+        await asyncio.to_thread(parts.blobs.remove, before.blob)
+    return answers.empty(204)
+
+
+def _cache_owner(request: Request, execution_id: str) -> str:
+    return "/".join(flow_of(request, execution_id))
 
 
 @router.get(internal_paths.NAMESPACE_FILES, response_model=None)
@@ -129,11 +161,19 @@ def _file(request: Request, execution_id: str, text: str) -> StoredFile:
 
 
 def _origins(request: Request, execution_id: str) -> set[str | None]:
-    """The executions that started this one, or that it repeats, and the evaluation that found what started it."""
+    """This one, those that started it, each by the one before, those that they repeat, and the evaluations that found what started them."""
     if grant_of(request).namespace is not None:
         return set()
-    execution = found_execution(parts_of(request), execution_id)
-    trigger = execution.trigger
-    started_by = trigger.variables.get("executionId") if trigger is not None else None
-    listener = trigger.evaluation_id if trigger is not None else None
-    return {started_by if isinstance(started_by, str) else None, listener, execution.parent_id, execution.original_id} - {None}
+    parts, found, above = parts_of(request), set[str | None](), execution_id
+    for _ in range(MOST_ABOVE):
+        execution = found_execution(parts, above) if above == execution_id else parts.reader.execution(above)
+        trigger = execution.trigger if execution is not None else None
+        if execution is None:
+            break
+        started_by = trigger.variables.get("executionId") if trigger is not None else None
+        found |= {above, trigger.evaluation_id if trigger is not None else None, execution.parent_id, execution.original_id}
+        if not isinstance(started_by, str):
+            break
+        above = started_by
+        found.add(above)
+    return found - {None}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
@@ -10,6 +11,7 @@ from starlette.responses import StreamingResponse
 
 from orchestrator.model import internal_paths
 from orchestrator.model.log import Level
+from orchestrator.runtime.requests import ExecutionAction
 from orchestrator.server import answers
 from orchestrator.server.asked import Asked
 from orchestrator.server.parts import Parts, parts_of, slowly
@@ -33,6 +35,22 @@ def _lines(parts: Parts, wanted: LogFilter, tasks: frozenset[str]) -> Iterator[s
     while found := parts.reader.logs(wanted, after=after, limit=AT_ONCE):
         after = found[-1][0]
         yield "".join(text + "\n" for text in answers.texts([line for _, line in found if not tasks or line.task_id in tasks]))
+
+
+@router.get(internal_paths.CALLED, response_model=None)
+async def called(request: Request, execution_id: str) -> Response:
+    asked, parts = Asked(request), parts_of(request)
+    about = {"task_run_id": asked.required("taskRun"), "task_id": asked.required("task")}
+    found = await parts.executor.act(ExecutionAction(execution_id=execution_id, verb="called-beside", args=about))
+    return StreamingResponse(_outputs(parts, found), media_type="application/x-ndjson")
+
+
+def _outputs(parts: Parts, called: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Of each call the outputs of its latest execution."""
+    for ids in called:
+        execution = next((found for one in ids if (found := parts.reader.execution(one)) is not None), None)
+        if execution is not None and execution.outputs:
+            yield json.dumps(execution.outputs) + "\n"
 
 
 @router.get(internal_paths.COUNT, response_model=None)

@@ -8,7 +8,7 @@ from orchestrator.errors import BadSettings, NotFound
 from orchestrator.lang.sealing import Sealer
 from orchestrator.model import internal_paths
 from orchestrator.model.values import Json
-from orchestrator.runtime.requests import DeleteKeys, ExecutionAction, PutKey
+from orchestrator.runtime.requests import ActOnTriggers, DeleteKeys, ExecutionAction, PutKey, TriggerName
 from orchestrator.server import answers
 from orchestrator.server.asked import Asked
 from orchestrator.server.bodies import json_object
@@ -87,6 +87,16 @@ async def key_put(request: Request, execution_id: str, namespace: str, key: str)
 @router.delete(internal_paths.KEY, response_model=None)
 async def key_delete(request: Request, execution_id: str, namespace: str, key: str) -> Response:
     return answers.made({"deleted": bool(await parts_of(request).executor.delete_keys(DeleteKeys(namespace=namespace, keys=(key,))))})
+
+
+@router.put(internal_paths.TRIGGER, response_model=None)
+async def trigger_switch(request: Request, execution_id: str, namespace: str, flow_id: str, trigger_id: str) -> Response:
+    disabled = (await json_object(request)).get("disabled")
+    if not isinstance(disabled, bool):
+        raise BadArgument("`disabled` is true or false")
+    name = TriggerName(namespace=namespace, flow_id=flow_id, trigger_id=trigger_id)
+    await parts_of(request).executor.act_on_triggers(ActOnTriggers(verb="disable" if disabled else "enable", triggers=(name,)))
+    return answers.empty(204)
 
 
 def check_namespace(parts: Parts, own: str, namespace: str) -> None:

@@ -53,12 +53,12 @@ async def delete_by_query(request: Request) -> Response:
 
 @router.post("/backfill/{verb}/by-triggers", response_model=None)
 async def backfill_by_triggers(request: Request, verb: str) -> Response:
-    return _no_backfill(verb, _names(await json_body(request)))
+    return await _count(request, _backfill(verb), _names(await json_body(request)))
 
 
 @router.post("/backfill/{verb}/by-query", response_model=None)
 async def backfill_by_query(request: Request, verb: str) -> Response:
-    return _no_backfill(verb, await _by_query(request))
+    return await _count(request, _backfill(verb), await _by_query(request))
 
 
 async def _by_query(request: Request) -> Sequence[TriggerName]:
@@ -86,7 +86,7 @@ async def _deleted(request: Request, names: Sequence[TriggerName]) -> Response:
     return answers.made({"totalItems": await _act(request, "delete", names)})
 
 
-def _no_backfill(verb: str, names: Sequence[TriggerName]) -> Response:
+def _backfill(verb: str) -> str:
     if verb not in ("pause", "unpause", "delete"):
         raise BadArgument(f"a backfill is paused, unpaused or deleted, not `{verb}`")
-    return answers.made({"count": 0})
+    return f"{verb}-backfill"

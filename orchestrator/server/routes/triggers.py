@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 
-from orchestrator.errors import NotFound, OrchestratorError
+from orchestrator.errors import Conflict, NotFound, Refused
 from orchestrator.model.flow import TriggerSpec
 from orchestrator.model.trigger import TriggerState
-from orchestrator.model.values import Json
-from orchestrator.runtime.requests import ActOnTriggers, TriggerName
+from orchestrator.model.values import Json, labels_of, parse_instant
+from orchestrator.runtime.requests import ActOnTriggers, AskBackfill, TriggerName
 from orchestrator.server import answers, filters
 from orchestrator.server.asked import Asked
 from orchestrator.server.bodies import json_object
 from orchestrator.server.parts import Parts, parts_of, slowly
-from orchestrator.server.problems import BadArgument, BadBody
+from orchestrator.server.problems import BadArgument, BadBody, BadRequest
 from orchestrator.store.port import Condition
 
 router = APIRouter(prefix="/api/v1/triggers")
@@ -31,13 +32,14 @@ async def search(request: Request) -> Response:
 
 @router.put("", response_model=None)
 async def update(request: Request) -> Response:
-    """Enable or disable a trigger by sending it back changed; nothing else of it may be set."""
+    """Enable or disable a trigger by sending it back changed, or have it make up for dates; nothing else of it may be set."""
     body, parts = await json_object(request), parts_of(request)
-    name, disabled = name_of(body), body.get("disabled")
-    state = await done(parts, switch(disabled=disabled) if isinstance(disabled, bool) and not body.get("backfill") else "look", name)
-    if body.get("backfill"):
-        raise no_backfill(name)
-    return answers.made(state)
+    name, disabled, asked = name_of(body), body.get("disabled"), body.get("backfill")
+    state = await done(parts, switch(disabled=disabled) if isinstance(disabled, bool) else "look", name)
+    known = state.get("backfill") if isinstance(state, Mapping) else None
+    if asked is None or (known is not None and _same(asked, known)):
+        return answers.made(state)
+    return answers.made(await parts.executor.backfill(backfill_of(name, asked)))
 
 
 @router.put("/set-disabled", response_model=None)
@@ -47,14 +49,35 @@ async def set_disabled(request: Request) -> Response:
 
 
 @router.put("/backfill/create", response_model=None)
+async def create_backfill(request: Request) -> Response:
+    body = await json_object(request)
+    return answers.made(await parts_of(request).executor.backfill(backfill_of(name_of(body), body.get("backfill"))))
+
+
 @router.put("/backfill/pause", response_model=None)
+async def pause_backfill(request: Request) -> Response:
+    return await _filling_back(request, "pause-backfill")
+
+
 @router.put("/backfill/unpause", response_model=None)
+async def unpause_backfill(request: Request) -> Response:
+    return await _filling_back(request, "unpause-backfill")
+
+
 @router.post("/backfill/delete", response_model=None)
-async def backfill(request: Request) -> Response:
-    """There is none yet: only triggers with dates of their own could make up for them."""
+async def delete_backfill(request: Request) -> Response:
+    return await _filling_back(request, "delete-backfill")
+
+
+async def _filling_back(request: Request, verb: str) -> Response:
+    """Raises BadRequest where there is no backfill."""
     name = name_of(await json_object(request))
-    await done(parts_of(request), "look", name)
-    raise no_backfill(name)
+    try:
+        return answers.made(await done(parts_of(request), verb, name))
+    except (NotFound, Conflict):
+        raise
+    except Refused as err:
+        raise BadRequest(str(err)) from err
 
 
 @router.get("/{namespace}/{flow_id}", response_model=None)
@@ -128,8 +151,27 @@ def name_of(body: Json) -> TriggerName:
     return TriggerName(namespace=namespace, flow_id=flow_id, trigger_id=trigger_id)
 
 
-def no_backfill(name: TriggerName) -> OrchestratorError:
-    return BadArgument(f"trigger {name.trigger_id} has no dates that could be made up for: it looks, or listens, from now on")
+def backfill_of(name: TriggerName, body: Json) -> AskBackfill:
+    """What a body asks to be made up for: `start`, `end`, `inputs`, `labels`. Raises BadArgument."""
+    if not isinstance(body, Mapping) or body.get("start") is None:
+        raise BadArgument("`backfill` is a map with `start`, and with `end`, `inputs` and `labels` if wanted")
+    start, end, inputs = (body.get(word) for word in ("start", "end", "inputs"))
+    if not isinstance(inputs, Mapping | None):
+        raise BadArgument("`backfill.inputs` is a map")
+    try:
+        labels_of(body.get("labels"))
+        return AskBackfill(name=name, start=_moment(start), end=_moment(end) if end is not None else None, inputs=inputs, labels=body.get("labels"))
+    except ValueError as err:
+        raise BadArgument(f"`backfill`: {err}") from err
+
+
+def _moment(text: Json) -> datetime:
+    return parse_instant(str(text))
+
+
+def _same(asked: Json, known: Json) -> bool:
+    """Whether a trigger was sent back with the backfill that it has."""
+    return isinstance(asked, Mapping) and all(asked.get(word) == known.get(word) for word in ("start", "currentDate"))
 
 
 def _with_spec(parts: Parts, state: TriggerState) -> dict[str, Json]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from orchestrator.sdk import DatedTrigger, Duration, Json, PluginModel
 from orchestrator_plugins.core.cron import Cron, cron_problem
@@ -58,12 +58,15 @@ class Schedule(Zoned):
     with_seconds: bool = Field(False, description="Whether the expression has a first field for seconds.")
     late_maximum_delay: Duration | None = Field(None, description="Leave a time out when it is missed by more than this.", examples=["PT5M"])
     conditions: tuple[Mapping[str, Json], ...] = Field(
-        (),
-        validation_alias=AliasChoices("conditions", "scheduleConditions"),
-        description="What must hold for an execution to be started, all of it. Those on dates shape the dates before and after, too.",
+        (), description="What must hold for an execution to be started, all of it. Those on dates shape the dates before and after, too."
     )
+    schedule_conditions: tuple[Mapping[str, Json], ...] = Field((), description="Older name of `conditions`; both count.")
     backfill: Backfill | None = None
     late_after: Duration | None = None
+
+    @property
+    def all_conditions(self) -> tuple[Mapping[str, Json], ...]:
+        return (*self.conditions, *self.schedule_conditions)
 
     @property
     def longest_delay(self) -> timedelta | None:

@@ -27,22 +27,27 @@ class Split(Task):
         uri, after = ctx.render(self.from_), ctx.render(self.separator).encode()
         with folder_of(ctx) as folder, ctx.files.open(uri) as file:
             found = checked(ctx, (row + after for row in rows(file, after)))
-            return {"uris": [ctx.files.put(path, name_of(uri)) for path in self._parts(ctx, found, folder)]}
+            parts = parts_of(found, folder, limit=ctx.render(self.bytes_), count=ctx.render(self.rows_), partitions=ctx.render(self.partitions))
+            return {"uris": [ctx.files.put(path, name_of(uri)) for path in parts]}
 
-    def _parts(self, ctx: RunContext, found: Iterator[bytes], folder: Path) -> Iterator[Path]:
-        limit, count, partitions = ctx.render(self.bytes_), ctx.render(self.rows_), ctx.render(self.partitions)
-        if (partitions is not None and not 1 <= partitions <= MOST_PARTITIONS) or (count is not None and count < 1):
-            raise TaskFailed(f"`rows` is at least 1, `partitions` from 1 to {MOST_PARTITIONS}")
-        if limit is not None:
-            try:
-                return _runs(found, folder, byte_size(limit), None)
-            except ValueError as err:
-                raise TaskFailed(f"bytes: {err}") from err
-        if partitions is not None:
-            return _dealt(found, folder, partitions)
-        if count is not None:
-            return _runs(found, folder, None, count)
-        raise TaskFailed("one of `bytes`, `partitions` and `rows` is needed")
+
+def parts_of(found: Iterator[bytes], folder: Path, *, limit: str | None, count: int | None, partitions: int | None) -> Iterator[Path]:
+    """The files that rows are cut into, by the first that is given: about so many bytes, so many parts, so many rows.
+
+    Each may be gone once the next is asked for. Raises TaskFailed for a bound that makes no sense.
+    """
+    if (partitions is not None and not 1 <= partitions <= MOST_PARTITIONS) or (count is not None and count < 1):
+        raise TaskFailed(f"`rows` is at least 1, `partitions` from 1 to {MOST_PARTITIONS}")
+    if limit is not None:
+        try:
+            return _runs(found, folder, byte_size(limit), None)
+        except ValueError as err:
+            raise TaskFailed(f"bytes: {err}") from err
+    if partitions is not None:
+        return _dealt(found, folder, partitions)
+    if count is not None:
+        return _runs(found, folder, None, count)
+    raise TaskFailed("one of `bytes`, `partitions` and `rows` is needed")
 
 
 def _runs(found: Iterator[bytes], folder: Path, limit: int | None, count: int | None) -> Iterator[Path]:

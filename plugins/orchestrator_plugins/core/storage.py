@@ -90,12 +90,13 @@ class LocalFiles(Task):
     def run(self, ctx: RunContext) -> Mapping[str, Json]:
         folder = ctx.working_dir()
         for name, content in (ctx.render(self.inputs) or {}).items():
-            _make(ctx, inside(folder, name), "" if content is None else text_of(content))
+            make_file(ctx, inside(folder, name), "" if content is None else text_of(content))
         found = matching(folder, checked_patterns(ctx.render(self.outputs) or ()), (".between-",))
         return {"uris": {relative: ctx.files.put(folder / relative, Path(relative).name) for relative in found}}
 
 
-def _make(ctx: RunContext, path: Path, content: str) -> None:
+def make_file(ctx: RunContext, path: Path, content: str) -> None:
+    """Make a file: with this content, or that of the stored file whose URI it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if content.strip().startswith(STORED):
         ctx.files.fetch(content.strip(), path)

@@ -81,7 +81,7 @@ def test_where_a_task_goes_fits_or_not(schema: dict[str, Any], good: str, bad: s
 def test_a_place_is_offered_on_the_flow_tasks_triggers_and_defaults(schema: dict[str, Any], name: str) -> None:
     definitions = schema["definitions"]
     default = schema["properties"]["pluginDefaults"]["items"]["properties"]["values"]["properties"]
-    on = [definitions[f"orchestrator_plugins.core.{one}"]["properties"] for one in ("log.Log", "flow.Sequential", "trigger.Schedule")]
+    on = [definitions[f"orchestrator_plugins.core.{one}"]["properties"] for one in ("log.Log", "flow.Sequential", "schedule.Schedule")]
     assert all(name in properties for properties in [schema["properties"], default, *on])
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from orchestrator.errors import NotFound
-from orchestrator.sdk import Dynamic, Flowable, Json, Level, Plan, PluginModel, PollingTrigger, RunContext, Task, TaskSpec, Trigger
+from orchestrator.sdk import CallProperties, Dynamic, Flowable, Json, Level, Plan, PluginModel, PollingTrigger, RunContext, Task, TaskSpec, Trigger
 
 
 class Log(Task):
@@ -75,7 +75,7 @@ class Dag(Flowable):
         return {"tasks": tuple(node.task for node in self.tasks)}
 
 
-class Subflow(Task):
+class Subflow(CallProperties, Task):
     namespace: str
     flow_id: str
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator.model.execution import Execution
 from orchestrator.model.state import State
 from orchestrator.runtime.assembly import ExecutorParts, started
 from orchestrator.runtime.inline_cluster import InlineCluster
@@ -16,6 +19,8 @@ from orchestrator.runtime.local_services import LocalServices
 from orchestrator.runtime.new_ids import new_id
 from orchestrator.settings import Settings
 from orchestrator.store.opening import open_store
+from orchestrator.store.port import Page
+from tests.unit.runtime.house_services import HouseServices
 
 
 class House:
@@ -23,6 +28,7 @@ class House:
 
     def __init__(self, parts: ExecutorParts, cluster: InlineCluster) -> None:
         self.parts, self.cluster = parts, cluster
+        self.loop = asyncio.get_running_loop()
 
     async def call(self, method: str, **request: Any) -> Any:
         return json.loads(await self.parts.intake.call(method, json.dumps(request)))
@@ -34,6 +40,23 @@ class House:
 
     async def run(self, source: str, *, wait: bool = True, **more: Any) -> Any:
         return await self.call("create_execution", **await self.flow(source), wait=wait, **more)
+
+    def executions(self) -> list[Execution]:
+        """All executions there are, oldest first."""
+        found = self.parts.executor.store.executions((), Page(size=1000, sort=(("state.startDate", True),)))
+        return list(found.rows)
+
+    async def until_there_are(self, count: int, within: float = 10) -> list[Execution]:
+        """All executions once there are so many."""
+        async with asyncio.timeout(within):
+            while True:
+                if len(found := self.executions()) >= count:
+                    return found
+                await asyncio.sleep(0.02)
+
+    async def shown(self, execution_id: str) -> Any:
+        """An execution as it is now."""
+        return (await self.call("watch", execution_id=execution_id, version=-1, seconds=0))["execution"]
 
     async def until(self, execution_id: str, holds: Callable[[Any], bool], within: float = 10) -> Any:
         """The execution once it is as asked."""
@@ -73,22 +96,34 @@ class House:
 
 @asynccontextmanager
 async def house(
-    folder: Path, *, groups: tuple[str, ...] = ("",), slots: int = 8, machine: Mapping[str, float] | None = None, **settings: Any
+    folder: Path,
+    *,
+    groups: tuple[str, ...] = ("",),
+    slots: int = 8,
+    machine: Mapping[str, float] | None = None,
+    stores_files: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    **settings: Any,
 ) -> AsyncIterator[House]:
-    """`settings` are those of the server, such as `worker_groups`; `machine` the resources of every worker's machine."""
+    """With `stores_files` tasks keep their files in the house's store, else each in a memory of its own.
+
+    `settings` are those of the server, such as `worker_groups`; `machine` the resources of every worker's machine.
+    """
+    own: Future[House] = Future()  # workers may begin before it is there
     store = open_store(f"sqlite:///{folder / 'orchestrator.db'}", migrate=True)
     cluster = InlineCluster(
         base=folder / "work",
-        services=lambda dispatch: LocalServices(),
+        services=lambda dispatch: HouseServices(own.result(10), dispatch) if stores_files else LocalServices(),
         installation=store.installation().id,
         groups=groups,
         slots=slots,
         machine=machine,
     )
-    parts = await started(Settings(data=str(folder), **settings), store, cluster, new_id())
+    parts = await started(Settings(data=str(folder), **settings), store, cluster, new_id(), clock)
     cluster.reports_to(parts.reports.take)
     try:
-        yield House(parts, cluster)
+        own.set_result(House(parts, cluster))
+        yield own.result()
     finally:
         await asyncio.to_thread(cluster.close)
         await parts.executor.close()

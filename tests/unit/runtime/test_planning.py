@@ -158,3 +158,20 @@ def test_a_plan_goes_by_the_defaults_of_namespace_and_server(tmp_path: Path) -> 
             assert (task["level"], task["outlook"], task["steps"][0]["workerGroup"]) == ("server", "waits", "of-server")
 
     asyncio.run(check())
+
+
+def test_a_task_in_a_shared_folder_goes_where_that_goes_and_a_subflow_goes_nowhere() -> None:
+    source = """
+id: f
+namespace: n
+tasks:
+  - id: home
+    type: core.flow.WorkingDirectory
+    workerGroup: {key: gpu}
+    tasks:
+      - {id: inside, type: core.log.Log, message: x, workerGroup: {key: other}}
+  - {id: call, type: core.flow.Subflow, namespace: n, flowId: other}
+"""
+    planned = {task.id: task for task in plan_of(source, {}, {}, Grounds()).tasks}
+    assert [planned[name].steps[0].worker_group for name in ("home", "inside")] == ["gpu", "gpu"]
+    assert planned["call"].kind == "flowable"

@@ -28,7 +28,7 @@ def _flow(kind: str = "test.Lookout", about: dict[str, Any] | None = None, **pro
     return Flow.model_validate({"id": "f", "namespace": "house", "tasks": TASKS, "triggers": [trigger], **(about or {})})
 
 
-def _definition(kind: str = "test.Lookout", about: dict[str, Any] | None = None, **properties: Any) -> Definition | None:
+def _definition(kind: str = "test.Lookout", about: dict[str, Any] | None = None, **properties: Any) -> Definition:
     flow = _flow(kind, about, **properties)
     return definition_of(flow, flow.triggers[0])
 
@@ -44,35 +44,37 @@ def test_a_look_that_names_no_timeout_has_its_interval_or_five_minutes() -> None
 
 def test_what_is_disabled_says_so() -> None:
     for found in (_definition(disabled=True), _definition(about={"disabled": True}), _definition(about={"deleted": True})):
-        assert found is not None
         assert not found.enabled
 
 
 def test_stop_after_and_concurrency_are_kept() -> None:
     assert _definition("test.Listener", stopAfter=["FAILED", "KILLED"]) == Definition(Kind.LISTEN, stop_after=(State.FAILED, State.KILLED))
-    found = _definition(allowConcurrent=True)
-    assert found is not None
-    assert found.concurrent
+    assert _definition(allowConcurrent=True).concurrent
 
 
 @pytest.mark.parametrize(
     ("kind", "properties", "why"),
     [
-        ("test.Lookout", {"conditions": [{"type": "x"}]}, "its `conditions` are not evaluated by this version"),
-        ("io.kestra.plugin.core.trigger.Schedule", {"cron": "0 0 1 1 *"}, "its dates are not kept by this version"),
+        ("test.Lookout", {"conditions": [{"type": "x"}]}, "its conditions cannot be read: Invalid type: x"),
+        (
+            "core.trigger.Schedule",
+            {"cron": "0 0 1 1"},
+            "Value error, invalid cron expression '(0 0 1 1): Cron expression contains 4 parts but we expect one of [5]'",
+        ),
         ("no.such.Trigger", {}, "its type is not installed on the server: Invalid type: no.such.Trigger"),
         ("test.Lookout", {"interval": "PT0S"}, "interval: Value error, must be longer than nothing"),
     ],
 )
 def test_what_cannot_be_evaluated_has_a_state_that_says_why(kind: str, properties: dict[str, Any], why: str) -> None:
     found = _definition(kind, **properties)
-    assert found is not None
     assert (found.obstacle, found.runs) == (why, False)
 
 
-def test_triggers_that_others_fire_have_no_state() -> None:
-    assert _definition("io.kestra.plugin.core.trigger.Webhook", key="k") is None
-    assert _definition("io.kestra.plugin.core.trigger.Flow") is None
+def test_how_a_trigger_comes_to_start_executions_follows_from_its_type() -> None:
+    assert _definition("core.trigger.Schedule", cron="0 0 1 1 *") == Definition(Kind.DATES)
+    assert _definition("core.trigger.ScheduleOnDates", dates=["2030-01-01T00:00:00Z"]).kind is Kind.DATES
+    assert _definition("core.trigger.Webhook", key="k") == Definition(Kind.CALLED, concurrent=True)
+    assert _definition("core.trigger.Flow") == Definition(Kind.HEARS, concurrent=True)
 
 
 VARIABLES = {"variables": {"a": 1}}

@@ -103,9 +103,9 @@ async def test_what_is_installed_is_told(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["conditions", "schedules"])
-async def test_what_cannot_be_evaluated_yet_says_so(api: httpx.AsyncClient, path: str) -> None:
+async def test_what_cannot_be_tried_out_says_so(api: httpx.AsyncClient, path: str) -> None:
     answer = await api.post(f"/api/v1/{path}/evaluate", json={})
-    assert (answer.status_code, answer.json()["code"]) == (422, "not-available")
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad-trial")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"[" * 100_000])

@@ -44,6 +44,8 @@ HIDDEN = {
     "GET /api/v1/namespaces/{namespace}/files/export",
     "GET /api/v1/executions/{execution_id}/file",
     "GET /api/v1/executions/{execution_id}/file/metas",
+    "GET /api/v1/executions/webhook/{namespace}/{flow_id}/{key}",
+    "GET /api/v1/executions/webhook/{namespace}/{flow_id}/{key}/{path:path}",
 }
 
 

@@ -31,6 +31,7 @@ triggers:
   - {id: called, type: io.kestra.plugin.core.trigger.Webhook, key: k}
 """
 FAR: dict[str, Any] = {"namespace": "io.acme", "flowId": "watch", "triggerId": "far"}
+DATED = {**FAR, "triggerId": "dated"}
 
 
 @pytest.fixture
@@ -50,21 +51,23 @@ async def real(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
             yield client
 
 
-async def test_triggers_with_a_state_show_as_soon_as_their_flow_is_saved(real: httpx.AsyncClient) -> None:
+async def test_all_triggers_show_as_soon_as_their_flow_is_saved(real: httpx.AsyncClient) -> None:
     found = (await real.get("/api/v1/triggers/search", params={"q": "watch"})).json()
-    assert (found["total"], [one["state"]["triggerId"] for one in found["results"]]) == (2, ["dated", "far"])
-    far = found["results"][1]
+    assert (found["total"], [one["state"]["triggerId"] for one in found["results"]]) == (3, ["called", "dated", "far"])
+    far, dated = found["results"][2], found["results"][1]["state"]
+    assert dated["nextExecutionDate"].endswith("-01-01T00:00:00.000Z")
     assert far["state"] == far["triggerContext"]
     assert (far["abstractTrigger"]["interval"], far["state"]["disabled"], "nextExecutionDate" in far["state"]) == ("PT1H", False, True)
     listed = (await real.get("/api/v1/triggers/io.acme/watch")).json()
-    assert [one["triggerId"] for one in listed["results"]] == ["dated", "far"]
+    assert [one["triggerId"] for one in listed["results"]] == ["called", "dated", "far"]
 
 
 async def test_one_trigger_is_shown_with_the_reason_why_it_does_not_run(real: httpx.AsyncClient) -> None:
     shown = (await real.get("/api/v1/triggers/io.acme/watch/far")).json()
     assert (shown["reason"]["kind"], shown["reason"]["evidence"]) == ("NO_LIVE_WORKER", {"places": ["worker group 'nowhere'"]})
-    dated = (await real.get("/api/v1/triggers/io.acme/watch/dated")).json()
-    assert dated["reason"]["kind"] == "NOT_EVALUATED"
+    reasons = {name: (await real.get(f"/api/v1/triggers/io.acme/watch/{name}")).json()["reason"] for name in ("dated", "called")}
+    assert (reasons["dated"]["kind"], list(reasons["dated"]["evidence"])) == ("NOT_DUE", ["next"])
+    assert reasons["called"]["kind"] == "AWAITING_CALL"
     assert (await real.get("/api/v1/triggers/io.acme/watch/none")).status_code == 404
 
 
@@ -83,9 +86,13 @@ async def test_a_trigger_sent_back_changed_is_enabled_or_disabled_and_nothing_el
         ("PUT", "", {"namespace": "io.acme"}, 422, "Invalid json: a trigger is named by `namespace`, `flowId` and `triggerId`"),
         ("PUT", "", {**FAR, "backfill": {"start": "2024-01-01T00:00:00Z"}}, 422, "Illegal argument: trigger far has no dates that could be made up for"),
         ("PUT", "/set-disabled", FAR, 422, "Illegal argument: `disabled` is true or false"),
-        ("PUT", "/backfill/create", FAR, 422, "Illegal argument: trigger far has no dates"),
+        ("PUT", "/backfill/create", FAR, 422, "Illegal argument: `backfill` is a map with `start`"),
+        ("PUT", "/backfill/create", {**FAR, "backfill": {"start": "yesterday"}}, 422, "Illegal argument: `backfill`: "),
+        ("PUT", "/backfill/create", {**DATED, "backfill": {"start": "2999-01-01T00:00:00Z"}}, 422, "Illegal argument: a backfill ends after its start"),
+        ("PUT", "/backfill/create", {**DATED, "backfill": {"start": "2024-01-01T00:00:00Z", "inputs": []}}, 422, "Illegal argument: `backfill.inputs`"),
+        ("PUT", "/backfill/unpause", DATED, 400, "Bad Request: No backfill found for trigger dated"),
         ("PUT", "/backfill/pause", {**FAR, "flowId": "none"}, 404, "Not Found: Flow of trigger far not found"),
-        ("POST", "/backfill/delete", FAR, 422, "Illegal argument: trigger far has no dates"),
+        ("POST", "/backfill/delete", FAR, 400, "Bad Request: No backfill found for trigger far"),
         ("POST", "/io.acme/watch/far/unlock", None, 409, "Illegal state: Trigger is not locked"),
         ("POST", "/notfound/notfound/notfound/restart", None, 404, "Not Found: Flow of trigger notfound not found"),
         ("DELETE", "/io.acme/watch/far", None, 409, "Illegal state: Trigger far of flow io.acme.watch cannot be deleted because the flow still declares it"),
@@ -109,14 +116,27 @@ async def test_many_are_enabled_and_disabled_by_name_or_by_a_search(real: httpx.
 
     by_names = {"triggers": [FAR, {**FAR, "triggerId": "none"}], "disabled": True}
     assert (await real.post("/api/v1/triggers/set-disabled/by-triggers", json=by_names)).json() == {"count": 1}
-    assert await disabled() == [False, True]
+    assert await disabled() == [False, False, True]
     again = {"triggers": [FAR], "disabled": True}
     assert (await real.post("/api/v1/triggers/set-disabled/by-triggers", json=again)).json() == {"count": 1}
     by_query = {"namespace": "io.acme", "disabled": "false"}
-    assert (await real.post("/api/v1/triggers/set-disabled/by-query", params=by_query)).json() == {"count": 2}
-    assert await disabled() == [False, False]
+    assert (await real.post("/api/v1/triggers/set-disabled/by-query", params=by_query)).json() == {"count": 3}
+    assert await disabled() == [False, False, False]
     assert (await real.post("/api/v1/triggers/set-disabled/by-query", params={"filters[triggerId][EQUALS]": "dated"})).json() == {"count": 1}
-    assert await disabled() == [True, False]
+    assert await disabled() == [False, True, False]
+
+
+async def test_a_backfill_is_asked_for_paused_gone_on_with_and_given_up(real: httpx.AsyncClient) -> None:
+    asked = {**DATED, "backfill": {"start": "2001-06-01T00:00:00Z", "end": "2020-01-01T00:00:00Z", "labels": [{"key": "a", "value": "b"}]}}
+    for method, path in (("PUT", "/api/v1/triggers"), ("PUT", "/api/v1/triggers/backfill/create")):
+        begun = (await real.request(method, path, json=asked)).json()["backfill"]
+        assert (begun["start"], begun["end"], begun["paused"]) == ("2001-06-01T00:00:00.000Z", "2020-01-01T00:00:00.000Z", False)
+        assert begun["currentDate"] >= "2002-01-01" < begun["previousNextExecutionDate"]
+    paused = (await real.put("/api/v1/triggers/backfill/pause", json=DATED)).json()
+    assert (paused["backfill"]["paused"], paused["nextExecutionDate"]) == (True, begun["previousNextExecutionDate"])
+    assert (await real.post("/api/v1/triggers/backfill/unpause/by-triggers", json=[DATED, FAR])).json() == {"count": 1}
+    assert (await real.post("/api/v1/triggers/backfill/pause/by-query", params={"flowId": "watch"})).json() == {"count": 1}
+    assert "backfill" not in (await real.post("/api/v1/triggers/backfill/delete", json=DATED)).json()
 
 
 async def test_bulk_actions_count_only_those_they_are_for(real: httpx.AsyncClient) -> None:
