@@ -37,10 +37,8 @@ from orchestrator.engine.step import step
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Fenced, OrchestratorError, StoreUnavailable, Unavailable
 from orchestrator.lang.expressions import Renderer
-from orchestrator.model.dispatch import Stop
 from orchestrator.model.execution import Cause, Execution, TaskRun
 from orchestrator.model.flow import Flow
-from orchestrator.model.growth import Growth
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.state import State
 from orchestrator.runtime.beginning import BEGIN, Beginning
@@ -91,7 +89,7 @@ class Executor:
         self.meters = Meters()
         self.roster = Roster(store, self.places, cluster, self.post)
         triggers = Triggers(counts=lambda: self.scheduler.entries.counts(), lacking=lambda: self.scheduler.lacking())
-        told = Told(leaves=self.roster.leaves, overdue=self._no_machine_comes)
+        told = Told(leaves=self.roster.leaves, overdue=lambda growth: self.post(lambda turn: self.placing.no_machine_comes(turn, growth)))
         self.scaling = Scaling(groups=self.groups, places=self.places, cluster=cluster, triggers=triggers, told=told)
         self.lookout = Lookout(
             cluster=cluster,
@@ -237,10 +235,7 @@ class Executor:
     def _afterwards(self, turn: Turn) -> None:
         for place, dispatch in turn.sends:
             self.cluster.run(place, dispatch)
-        stops: dict[str, list[Stop]] = {}
-        for place, stop in turn.stops:
-            stops.setdefault(place, []).append(stop)
-        for place, some in stops.items():
+        for place, some in turn.stops_by_place().items():
             self.cluster.stop(place, some)
         for execution_id in turn.touched:
             live = self.live.get(execution_id)
@@ -392,9 +387,6 @@ class Executor:
         self.scheduler.lose(turn, place)
         for run_id, execution_id in self.places.lose(place):
             self._lose_run(turn, run_id, execution_id)
-
-    def _no_machine_comes(self, growth: Growth) -> None:
-        self.post(lambda turn: self.placing.no_machine_comes(turn, growth))
 
     def _lose_run(self, turn: Turn, run_id: str, execution_id: str) -> None:
         """Nobody has a run any more that was out."""

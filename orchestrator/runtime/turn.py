@@ -61,6 +61,13 @@ class Turn:
             self.triggers.pop(name, None)
             self.triggers_gone[name] = None
 
+    def stops_by_place(self) -> dict[str, list[Stop]]:
+        """What each place is to stop, told at once."""
+        found: dict[str, list[Stop]] = {}
+        for place, stop in self.stops:
+            found.setdefault(place, []).append(stop)
+        return found
+
     def answer(self, command_id: str) -> None:
         """Forget a command, be it stored or only about to be."""
         self.commands.pop(command_id, None)
