@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +171,15 @@ def _killed(server: LocalServer) -> bool:
     return True
 
 
+def _have_come(server: LocalServer, count: int) -> bool:
+    return len(_all(server, "scheduled")) >= count
+
+
 def test_the_executor_dies_and_each_date_starts_one_execution_and_each_end_another(server: LocalServer) -> None:
     server.flow(LISTENING)
     server.flow(SCHEDULED)
     for count in (2, 4):
-        eventually(lambda count=count: len(_all(server, "scheduled")) >= count, within=40, what=f"{count} dates have come")
+        eventually(partial(_have_come, server, count), within=40, what=f"{count} dates have come")
         eventually(lambda: _killed(server), within=40, what="the executor is there to be killed")
     eventually(lambda: len(_all(server, "scheduled")) >= 6, within=40, what="dates come again")
     server.call("DELETE", "/api/v1/flows/surviving/scheduled", raw=True)

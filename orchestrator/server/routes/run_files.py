@@ -83,7 +83,7 @@ async def cached(request: Request, execution_id: str) -> Response:
     ttl = asked.text("ttl")
     if file is None or (ttl is not None and datetime.now(UTC) - file.modified > timedelta(seconds=float(ttl))):
         raise NotFound("nothing is kept under this name")
-    return sent(parts.blobs, file)
+    return await sent(parts.blobs, file)
 
 
 @router.put(internal_paths.CACHE, response_model=None)

@@ -25,7 +25,7 @@ from orchestrator.engine.events import (
     TimerKind,
 )
 from orchestrator.engine.leads import is_after
-from orchestrator.engine.runs import dispatched
+from orchestrator.engine.standing import dispatched
 from orchestrator.model.execution import Cause, TaskRun
 from orchestrator.model.state import State
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.file_uri import FileUri, task_path
@@ -63,7 +63,7 @@ class HouseFiles(Asking, LocalFiles):
         parsed = FileUri.parse(uri)
         found = self.own.parts.executor.store.file("execution", parsed.execution_id, parsed.path)
         assert found is not None, uri
-        return cast(BinaryIO, self._blobs.open(found.blob))
+        return self._blobs.open(found.blob)
 
     def _content(self, uri: str) -> bytes:
         with self.open(uri) as file:

@@ -55,7 +55,7 @@ async def lines(own: Hour, found: Iterable[Execution]) -> list[str]:
 
 
 def of(name: str) -> str:
-    return next(source for source in FLOWS if source.startswith(f"id: {name}\n"))
+    return next(str(source) for source in FLOWS if source.startswith(f"id: {name}\n"))
 
 
 def test_the_flows_on_the_page_fire_as_it_says(tmp_path: Path) -> None:
