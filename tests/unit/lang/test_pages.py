@@ -10,7 +10,7 @@ import pytest
 from orchestrator.lang.check import check
 
 DOCS = Path(__file__).parents[3] / "docs"
-FLOWS = [(page.name, source) for page in sorted(DOCS.glob("*.md")) for source in re.findall(r"```yaml\n(id:.*?)```", page.read_text(), re.DOTALL)]
+FLOWS = [(page.name, source) for page in sorted(DOCS.rglob("*.md")) for source in re.findall(r"```yaml\n(id:.*?)```", page.read_text(), re.DOTALL)]
 
 
 def test_there_are_flows_on_the_pages() -> None:

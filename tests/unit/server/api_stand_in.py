@@ -21,6 +21,7 @@ from orchestrator.model.state import Lifecycle, State
 from orchestrator.model.surroundings import Surroundings
 from orchestrator.model.values import Label, labels_of
 from orchestrator.runtime.client import ExecutorClient, failure
+from orchestrator.runtime.requests import DeleteLogs
 from orchestrator.settings import Settings
 from orchestrator.store.memory import MemoryStore
 from orchestrator.store.port import Changes, KeyValue, SavedFlow, StoredFile
@@ -36,6 +37,7 @@ class StandIn:
         self.asked: list[tuple[str, Any]] = []
         self.workers: list[dict[str, Any]] = [{"name": "w1", "group": "", "nodeId": "n", "slots": 8, "state": "up"}]
         self.around = Surroundings()
+        self.asks: list[dict[str, Any]] = []  # the inputs that a paused execution asks for
         self.news = asyncio.Event()
         self.watchers = 0
         self._counted = asyncio.Event()
@@ -157,9 +159,13 @@ class StandIn:
 
                     raise Refused("The execution is not running")
                 self.move(execution.id, State.PAUSED)
-            case "resume":
+            case "resume" | "resume-inputs":
                 if execution.current is not State.PAUSED:
                     raise Conflict(f"Execution '{execution.id}' is not paused, can't resume it")
+                if body["verb"] == "resume-inputs":
+                    return {"inputs": self.asks}
+                if "no" in body["args"]["inputs"].values():
+                    raise InputInvalid("approved: Invalid input for `approved`, it must be true or false, but received `no`")
                 self.move(execution.id, State.RUNNING)
         return {}
 
@@ -219,6 +225,10 @@ class StandIn:
             "ended": found.current.ended,
             "execution": json.loads(self.store.execution_json(found.id) or "null") if fresh else None,
         }
+
+    def on_delete_logs(self, body: dict[str, Any]) -> Any:
+        self.store.commit(Changes(logs_gone=[DeleteLogs.model_validate(body).which]))
+        return {}
 
     def on_put_key(self, body: dict[str, Any]) -> Any:
         ttl = body["ttl_seconds"]
