@@ -36,6 +36,7 @@ class Settings(Frozen):
     slots: int | None = Field(None, ge=1)  # of the default worker; default 8 x CPUs
     default_runner: Literal["auto", "docker", "process"] = "auto"
     docker_allow: tuple[str, ...] = ()
+    start_retries: int = Field(3, ge=0, le=20)  # further starts of a job that its place could not begin, apart from the task's `retry`
     globals: Mapping[str, Json] = Field(default_factory=dict)
     envs: Mapping[str, str] = Field(default_factory=dict, repr=False)
     secrets: Mapping[str, str] = Field(default_factory=dict, repr=False)  # SECRET_<KEY>, still base64

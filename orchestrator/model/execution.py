@@ -124,6 +124,8 @@ class TaskRun(Frozen):
     error: str | None = None
     cost: float | None = None
     lost_workers: int = Field(0, alias="lostWorkers")
+    start_failures: int = Field(0, alias="startFailures")  # starts of its job that failed since its last attempt
+    running_since: Instant | None = Field(None, alias="runningSince")  # when the command of its present job began, wherever it is watched from
     due: Instant | None = None  # when a retry, timeout or queue timeout falls due, whichever the state means
 
     @property

@@ -16,6 +16,7 @@ from orchestrator.runtime.isolated_run import IsolatedRun
 from orchestrator.runtime.isolation import Isolation
 from orchestrator.runtime.reaching import Known
 from orchestrator.runtime.reporter import Reporter
+from orchestrator.runtime.run_clock import RunClock
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.spawner import Spawner
 from orchestrator.runtime.stopping import Stopped, StopSignal
@@ -53,6 +54,7 @@ class Attempt:
         self.stopping = StopSignal()
         self.over = threading.Event()  # its outcome is queued
         self.overstays = False  # its thread goes on although it was told to stop
+        self.clock: RunClock | None = None  # of its timeout, where it has one
         self._outcome: dict[str, Json] | None = None
         self._lock = threading.Lock()
         self._begun = self._is_kept = self._in_child = False
@@ -211,6 +213,8 @@ class Attempt:
         return self.dispatch.lease
 
     def phase(self, name: PhaseName, detail: str | None = None) -> None:
+        if self.clock is not None:
+            self.clock.reached(name)
         self._place.reporter.put(self._report("phase", name=name, detail=detail), soon=True)
 
     def metric(self, metric: Mapping[str, Json]) -> None:

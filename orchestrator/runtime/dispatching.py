@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.engine.admission import Target
+from orchestrator.engine.runs import attempt_number
 from orchestrator.engine.variables import outputs_of, variables
 from orchestrator.engine.view import ExecutionView
 from orchestrator.engine.waiting import Queued
@@ -136,7 +137,7 @@ class Dispatcher:
             flow_id=run.flow_id,
             flow_revision=view.execution.flow_revision,
             task_id=run.task_id,
-            attempt=run.generation,
+            attempt=attempt_number(run),
             lease=run.lease,
             generation=run.generation,
             spec=raw,
@@ -148,6 +149,7 @@ class Dispatcher:
             api_token=self._tokens.mint(run.execution_id, now + TOKEN_LIFE),
             log_level=spec.log_level,
             warning=NO_ENGINE if placement.reason == NO_ENGINE else None,
+            start_failures=run.start_failures,
         )
 
 

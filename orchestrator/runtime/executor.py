@@ -30,6 +30,7 @@ from orchestrator.engine.events import (
     TimerKind,
 )
 from orchestrator.engine.reconcile import reconcile
+from orchestrator.engine.start_budget import StartBudget
 from orchestrator.engine.step import step
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Fenced, OrchestratorError, StoreUnavailable, Unavailable
@@ -102,6 +103,7 @@ class Executor:
         self.dispatcher = Dispatcher(settings, tokens, self.flows)
         self.live: dict[str, Live] = {}
         self.slots = FlowSlots()
+        self._starts = StartBudget(retries=settings.start_retries)
         self._inbox: deque[tuple[Callable[[Turn], Any], asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -247,6 +249,7 @@ class Executor:
     def keep(self, live: Live) -> Live:
         """Hold an unfinished execution in memory."""
         live.view.rules = lambda: self.groups.rules
+        live.view.starts = self._starts
         live.at_work = any(run.attempts for run in live.view.runs)
         self.live[live.view.execution.id] = live
         return live

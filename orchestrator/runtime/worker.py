@@ -26,6 +26,7 @@ from orchestrator.runtime.node import Node, keep_from_oom_killer
 from orchestrator.runtime.presence import LEASE
 from orchestrator.runtime.reporter import Reporter, Send
 from orchestrator.runtime.run_log import MOST_LINES
+from orchestrator.runtime.run_clock import RunClock
 from orchestrator.runtime.runner_choice import Rule
 from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.spawner import Spawner
@@ -200,19 +201,16 @@ class Worker:
         return attempt
 
     def _begin(self, attempt: Attempt) -> None:
-        seconds = attempt.dispatch.timeout
-        self._crew_of(attempt).do(attempt.run if seconds is None else lambda: self._run_within(seconds, attempt))
+        self._crew_of(attempt).do(attempt.run if attempt.dispatch.timeout is None else lambda: self._run_within(attempt))
 
     def _crew_of(self, attempt: Attempt) -> Crew:
         return self._crew if attempt.dispatch.kind == "task" else self._lookouts
 
-    def _run_within(self, seconds: float, attempt: Attempt) -> None:
-        """The server keeps the clock of a timeout; this one holds also while the executor is away."""
-        timer = threading.Timer(seconds, self._stop_attempt, (attempt, Cause.TIMEOUT))
-        timer.daemon = True
-        timer.start()
+    def _run_within(self, attempt: Attempt) -> None:
+        attempt.clock = clock = RunClock(attempt.dispatch.timeout, lambda: self._stop_attempt(attempt, Cause.TIMEOUT))
+        clock.start()
         attempt.run()
-        timer.cancel()
+        clock.close()
 
     def _supersede(self, held: Attempt, dispatch: Dispatch, *, sealed: bool) -> None:
         """The same generation is the same work: it goes on under the newer lease. A newer one begins once the old has ended."""
