@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from orchestrator.errors import BadSettings
-from orchestrator.model.values import Frozen, Json
+from orchestrator.model.values import Duration, Frozen, Json
 from orchestrator.model.worker_group import WorkerGroup
 
 PREFIX = "ORCHESTRATOR_"
@@ -36,6 +37,8 @@ class Settings(Frozen):
     slots: int | None = Field(None, ge=1)  # of the default worker; default 8 x CPUs
     default_runner: Literal["auto", "docker", "process"] = "auto"
     docker_allow: tuple[str, ...] = ()
+    reap_every: Duration = timedelta(minutes=5)  # between looks for what nobody owns at the runners' back ends
+    reap_grace: Duration = timedelta(minutes=1)  # how long that is left alone
     start_retries: int = Field(3, ge=0, le=20)  # further starts of a job that its place could not begin, apart from the task's `retry`
     globals: Mapping[str, Json] = Field(default_factory=dict)
     envs: Mapping[str, str] = Field(default_factory=dict, repr=False)

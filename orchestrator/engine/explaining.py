@@ -129,9 +129,8 @@ def _explain_out(run: TaskRun, place: WorkerState | None) -> Explanation | None:
         return None
     stage = last.name.value + (f" ({last.detail})" if last.detail else "") + (f", start {run.start_failures + 1}" if run.start_failures else "")
     fix = "wait: a container or job takes seconds to minutes to start; a worker group starts in milliseconds"
-    return _of_run(
-        run, Reason.PROVISIONING, f"Its job is being prepared: {stage}", fix, last.at, {**_placed(run), "stage": last.name.value, "detail": last.detail, "startFailures": run.start_failures}
-    )
+    evidence = {**_placed(run), "stage": last.name.value, "detail": last.detail, "startFailures": run.start_failures}
+    return _of_run(run, Reason.PROVISIONING, f"Its job is being prepared: {stage}", fix, last.at, evidence)
 
 
 def explain_queued(execution: Execution, limit: int, running: int, ahead: int) -> Explanation:

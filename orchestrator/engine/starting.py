@@ -16,12 +16,14 @@ from orchestrator.model.start import FailedStart
 from orchestrator.model.state import State
 from orchestrator.model.values import format_duration
 
+
 def on_failed_start(draft: Draft, run: TaskRun, outcome: Outcome, failed: FailedStart) -> None:
     """Have the run started again under a new generation, or end it. What never began is no attempt of the user's."""
     failures, reason = run.start_failures + 1, outcome.error or "it could not be started"
     chance = Random(f"{run.id}:{run.generation}").random()  # noqa: S311 - the same for the same row, no secret
     due = next_start(draft.view.starts, failed, at=outcome.at, failures=failures, chance=chance)
-    fields: dict[str, object] = {"cause": Cause.START_FAILED, "error": reason, "start_failures": failures, "phases": with_phase(run, PhaseName.ENDED, outcome.at)}
+    phases = with_phase(run, PhaseName.ENDED, outcome.at)
+    fields: dict[str, object] = {"cause": Cause.START_FAILED, "error": reason, "start_failures": failures, "phases": phases}
     told = f"Start {failures} failed ({failed.kind}): {reason}"
     if due is None:
         draft.say(Level.ERROR, told, run.id)

@@ -9,6 +9,7 @@ from typing import Protocol
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
 from orchestrator.model.growth import Ask
 from orchestrator.model.resources import Resources
+from orchestrator.model.stock import Stock, StockAsk
 from orchestrator.model.worker import WorkerInfo
 
 
@@ -62,6 +63,9 @@ class Cluster(Protocol):
 
     async def inventory(self, place: str) -> Inventory | None:
         """What a place holds; None when it is known to be dead. Raises Unavailable when nothing is known."""
+
+    async def stock(self, worker: str, ask: StockAsk) -> Stock:
+        """What is ours at the back ends that a worker's machine reaches. Raises Unavailable."""
 
     def on_lost(self, told: Callable[[str, bool], None]) -> None:
         """Have `told(place, is_certain)` called when a worker, supervisor or process has died. Not certain: its machine is

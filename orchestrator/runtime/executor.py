@@ -45,11 +45,13 @@ from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.evaluating import Evaluating
 from orchestrator.runtime.flow_cache import FlowCache
+from orchestrator.runtime.known_backends import KnownBackends
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.lookout import Lookout
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
+from orchestrator.runtime.reaping import Reaping
 from orchestrator.runtime.resuming import Resuming
 from orchestrator.runtime.roster import Roster
 from orchestrator.runtime.scaling import Scaling, Told, Triggers
@@ -101,6 +103,7 @@ class Executor:
         installation = store.installation()
         tokens = RunTokens(base64.b64decode(installation.secrets["tokens"]))
         self.dispatcher = Dispatcher(settings, tokens, self.flows)
+        self.reaping = Reaping(self, KnownBackends(store, settings, tokens), installation.id)
         self.live: dict[str, Live] = {}
         self.slots = FlowSlots()
         self._starts = StartBudget(retries=settings.start_retries)
@@ -135,6 +138,7 @@ class Executor:
         self._tasks = [asyncio.create_task(self._turns()), asyncio.create_task(self.lookout.look_on())]
         await Resuming(self).resume(self.scheduler.load(self.store.commands()))
         await self.scheduler.resume()
+        self._tasks.append(asyncio.create_task(self.reaping.go_on()))
         self.ready = True
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,13 +46,15 @@ class Node:
     def remove_working_dir(self, key: str) -> None:
         shutil.rmtree(self.base / "work" / key, ignore_errors=True)
 
-    def remove_working_dirs(self, unless: Callable[[str], bool] = lambda key: False) -> Sequence[str]:
-        """Remove every working directory but those of kept job keys; the keys whose folder was removed."""
+    def working_dirs(self) -> Sequence[str]:
+        """The job keys whose folder is there."""
         folder = self.base / "work"
-        keys = [key for key in (os.listdir(folder) if folder.is_dir() else ()) if not unless(key)]
-        for key in keys:
+        return os.listdir(folder) if folder.is_dir() else ()
+
+    def remove_working_dirs(self) -> None:
+        """Remove every working directory."""
+        for key in self.working_dirs():
             self.remove_working_dir(key)
-        return keys
 
 
 def keep_from_oom_killer() -> None:

@@ -21,6 +21,7 @@ from orchestrator.model.dispatch import Dispatch, Inventory, Stop
 from orchestrator.model.growth import Ask
 from orchestrator.model.place_name import PROCESS, SUPERVISOR, WORKER, PlaceName, node_prefix
 from orchestrator.model.resources import Resources
+from orchestrator.model.stock import Stock, StockAsk
 from orchestrator.model.versions import serves
 from orchestrator.model.worker import DEFAULT_GROUP, WorkerInfo, WorkerState, resource_of
 from orchestrator.runtime.cluster import Sighting
@@ -30,6 +31,7 @@ from orchestrator.runtime.ray_workers import ProcessActor, SupervisorActor, Work
 
 MACHINE = ("CPU", "GPU", "memory")
 HEARD = 5.0  # seconds for a process of its own to hear that it must stop
+STOCKTAKING = 120.0  # seconds for all back ends of a machine to answer
 LEAVING = 30.0  # seconds that a place may take to end by itself
 RETRY_CREATION = 5.0  # seconds between attempts to make a worker on a node that refused one
 log = logging.getLogger(__name__)
@@ -286,6 +288,17 @@ class RayCluster:
             return None
         except (RayError, TimeoutError) as err:
             raise Unavailable(f"{place} does not answer") from err
+
+    async def stock(self, worker: str, ask: StockAsk) -> Stock:
+        here = self._infos.get(worker)
+        name = next((name for name in self._handles if here is not None and _is_supervisor_on(name, here.node_id)), worker)
+        handle = self._handles.get(name)
+        if handle is None:
+            raise Unavailable(f"{worker} is out of reach")
+        try:
+            return Stock.model_validate_json(await asyncio.wait_for(handle.stock.remote(ask.model_dump_json()), STOCKTAKING))
+        except (RayError, TimeoutError) as err:
+            raise Unavailable(f"{worker} does not answer") from err
 
 
 async def _end(handle: Any) -> None:

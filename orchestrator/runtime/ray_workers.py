@@ -56,6 +56,9 @@ class _Watched:
         held: str = self._place.inventory()
         return held
 
+    def stock(self, asked: str) -> str:
+        return self._place.stock(asked)
+
     def drain(self) -> None:
         self._place.drain()
 

@@ -67,6 +67,8 @@ class Reports:
                 self._executor.step(turn, live, RunReached(run.id, run.lease, Phase(name=name, at=at, detail=detail)))
             case JobPrepared(handle=handle):
                 self._executor.amend(turn, live, run.model_copy(update={"job": handle}))
+                if handle is not None:
+                    self._executor.reaping.known.note(turn, run, live.view.spec(run), handle)
             case Said():
                 self._said(turn, run, report)
             case Outcome(cause=Cause.WORKER_SHUTDOWN):  # handed back: it was not the work that failed

@@ -18,6 +18,7 @@ from orchestrator.model.execution import Cause
 from orchestrator.model.trigger import MOST_LISTENERS, MOST_LOOKS
 from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.attempt import Attempt, Place
+from orchestrator.runtime.backends import Backends
 from orchestrator.runtime.built_plugins import BuiltTasks
 from orchestrator.runtime.crew import Crew
 from orchestrator.runtime.engines import docker_answers
@@ -25,8 +26,8 @@ from orchestrator.runtime.isolation import Isolation, Recipe
 from orchestrator.runtime.node import Node, keep_from_oom_killer
 from orchestrator.runtime.presence import LEASE
 from orchestrator.runtime.reporter import Reporter, Send
-from orchestrator.runtime.run_log import MOST_LINES
 from orchestrator.runtime.run_clock import RunClock
+from orchestrator.runtime.run_log import MOST_LINES
 from orchestrator.runtime.runner_choice import Rule
 from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.spawner import Spawner
@@ -68,6 +69,7 @@ class Worker:
         self._node = Node(base, frozenset(docker_allow))
         self._isolation = Isolation(self._spawner, isolated_by, environment=lambda: self._node.isolated_environment, folder=base) if isolated_by else None
         self._tidying = Crew(MOST_TIDYING, "tidy")
+        self._backends = Backends(installation, self._node, services)
         self._place = Place(
             name=name,
             reporter=self._reporter,
@@ -120,6 +122,10 @@ class Worker:
         with self._lock:
             held = tuple(Held.model_construct(task_run_id=run, lease=attempt.lease) for run, attempt in self._held.items())
         return Inventory(worker=self.name, group=self.group, slots=self.slots, version=_version(), held=held).model_dump_json()
+
+    def stock(self, asked: str) -> str:
+        """What is ours at the back ends that this machine reaches. A StockAsk, a Stock."""
+        return self._backends.stock(asked)
 
     def drain(self) -> None:
         """Take nothing new from now on; a dispatch is handed back with the cause WORKER_SHUTDOWN, and so are listeners."""

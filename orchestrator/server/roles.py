@@ -49,7 +49,7 @@ MAY: Mapping[Role, tuple[Allowed, ...]] = {
         _allowed(_LOOK, f"{_API}/executions/namespaces/{_ONE}/flows", f"{_API}/executions/flows/{_ONE}/{_ONE}"),
         _allowed(_LOOK, f"{_API}/logs/{_ONE}(?:/(?:follow|download))?", f"{_API}/metrics/{_ONE}", f"{_API}/outputs/.+"),
         _allowed(_LOOK, f"{_API}/flows/.+", f"{_API}/triggers/.+", f"{_API}/namespaces/{_ONE}"),
-        _allowed(_LOOK, f"{_API}/workers(?:/{_ONE})?", f"{_API}/worker-groups(?:/{_ONE})?", f"{_API}/worker-selectors/tags"),
+        _allowed(_LOOK, f"{_API}/workers(?:/{_ONE})?", f"{_API}/worker-groups(?:/{_ONE})?", f"{_API}/worker-selectors/tags", f"{_API}/runners"),
         _allowed(_LOOK, f"{_API}/instance/(?:worker-groups|worker-queues|services)(?:/.+)?"),
     ),
 }

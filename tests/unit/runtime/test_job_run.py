@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import pytest
 
 from orchestrator.errors import JobRejected, RunnerUnavailable
+from orchestrator.model.stock import Stock, StockAsk
 from orchestrator.runtime.supervisor import Supervisor
-from orchestrator.sdk import Job, JobExit, JobHandle, JobTools, LogSink, PhaseName, RunContext, Task, TaskFailed, TaskRunner, job_key
+from orchestrator.sdk import Found, Job, JobExit, JobHandle, JobTools, LogSink, PhaseName, RunContext, Task, TaskFailed, TaskRunner, job_key
 from tests.unit.runtime.worker_house import PATIENCE, House
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -77,6 +78,9 @@ class Rented(TaskRunner):
     def remove(self, handle: JobHandle) -> None:
         self.site.step("remove")
         self.site.made.discard(handle.key)
+
+    def ls(self, installation: str) -> list[Found]:
+        return [Found(key=key, kind="job", name=key, state="RUNNING") for key in self.site.made]
 
     def reap(self, installation: str, live: Callable[[str], bool]) -> list[str]:
         gone = [key for key in self.site.made if not live(key)]
@@ -242,13 +246,14 @@ def test_a_supervisor_that_closes_leaves_its_jobs_running(house: House, site: Si
     assert "stop" not in site.done
 
 
-def test_the_reaper_removes_jobs_and_folders_that_no_live_run_owns(house: House, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.runtime.supervisor._reapers", lambda: [Rented(type="test.Rented")])
+def test_the_reaper_removes_jobs_and_folders_that_are_doomed(house: House, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.runtime.backends._of_this_machine", lambda: [Rented(type="test.Rented")])
     for key in ("dead", "live"):
         (tmp_path / "work" / key).mkdir(parents=True)
         site.made.add(key)
-    assert isinstance(house.worker, Supervisor)
-    assert sorted(set(house.worker.reap({"live"}))) == ["dead"]
+    seen = Stock.model_validate_json(house.worker.stock("{}"))
+    assert sorted(seen.folders) == sorted(one.found.key for one in seen.stocked) == ["dead", "live"]
+    assert Stock.model_validate_json(house.worker.stock(StockAsk(doomed=("dead",)).model_dump_json())).removed == ("dead",)
     assert site.made == {"live"}
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["live"]
 
