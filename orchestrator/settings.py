@@ -10,18 +10,21 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from orchestrator.errors import BadSettings
+from orchestrator.model.price import Price
 from orchestrator.model.values import Duration, Frozen, Json
 from orchestrator.model.worker_group import WorkerGroup
 
 PREFIX = "ORCHESTRATOR_"
 ENV_PREFIXES = ("KESTRA_", "ENV_")  # variables of the server shown to templates as `envs.<rest in lower case>`
-ONLY_IN_FILE = ("globals", "envs", "secrets", "worker_groups", "namespaces", "plugin_defaults")  # no one text could hold them
+ONLY_IN_FILE = ("globals", "envs", "secrets", "worker_groups", "namespaces", "plugin_defaults", "prices")  # no one text could hold them
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -50,6 +53,7 @@ class Settings(Frozen):
     worker_group: Mapping[str, Json] | None = None  # the server's own default, as a task's `workerGroup`
     namespaces: Mapping[str, Mapping[str, Json]] = Field(default_factory=dict)  # each with `workerGroup`, `workerSelector` or `placement`, `pluginDefaults`
     plugin_defaults: tuple[Mapping[str, Json], ...] = ()  # for the plugins of every flow
+    prices: tuple[Price, ...] = ()  # looked at before those of the book that comes along
 
     @property
     def data_dir(self) -> Path:
@@ -64,6 +68,11 @@ class Settings(Frozen):
         """Where clients on this machine reach the API."""
         return f"http://{self.host if self.host not in ('0.0.0.0', '::') else '127.0.0.1'}:{self.port}"  # noqa: S104
 
+    @property
+    def price_book(self) -> tuple[Price, ...]:
+        """The operator's own prices, then those that come along."""
+        return (*self.prices, *_shipped_prices())
+
     def encryption_key(self) -> bytes | None:
         """The 32 bytes behind `encryption_secret_key`. Raises BadSettings when it is not that."""
         if self.encryption_secret_key is None:
@@ -75,6 +84,12 @@ class Settings(Frozen):
         if len(key) != 32:
             raise BadSettings(f"{PREFIX}ENCRYPTION_SECRET_KEY must be the base64 of 32 bytes; make one with: openssl rand -base64 32")
         return key
+
+
+@cache
+def _shipped_prices() -> tuple[Price, ...]:
+    text = files("orchestrator").joinpath("prices.json").read_text(encoding="utf-8")
+    return TypeAdapter(tuple[Price, ...]).validate_json(text)
 
 
 def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:

@@ -57,6 +57,8 @@ def explain_line(run: TaskRun, line: InLine, now: datetime) -> Explanation:
         "steps": len(queued.wish.steps),
         "passedOver": [one.model_dump(mode="json") for one in queued.passed],
     }
+    if standing.jobs is not None:
+        evidence["jobsWatched"] = standing.jobs
     if queued.resources is not None:
         evidence["resources"] = queued.resources.model_dump()
     if queued.deadline is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from random import Random
 
+from orchestrator.engine.costing import cost_until
 from orchestrator.engine.draft import Draft
 from orchestrator.engine.endings import begun, closed, end_run, fail_before, with_phase
 from orchestrator.engine.events import Run, RunEnded, RunLost, RunReached, RunReceived, RunRefused, RunStopped, SetTimer, StopRun, TimerKind
@@ -163,6 +164,7 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
         "phases": with_phase(run, PhaseName.ENDED, at),
         "cause": cause,
         "error": error,
+        "cost": cost_until(run, at, draft.view.prices),
     }
     if state is State.FAILED and not killing and cause is not Cause.QUEUE_TIMEOUT and _try_again(draft, run, spec, fields, at):
         return
@@ -284,4 +286,5 @@ def _end_stopped(draft: Draft, run: TaskRun) -> None:
 def _end_unbegun(draft: Draft, run: TaskRun, state: State, cause: Cause, error: str) -> None:
     """End a run whose place never ran it to an end; its user's retry is for its user's failures, not for these."""
     attempts = closed(run.attempts, state, draft.now)
-    end_run(draft, run, state, cause=cause, error=error, attempts=attempts, phases=with_phase(run, PhaseName.ENDED, draft.now))
+    cost = cost_until(run, draft.now, draft.view.prices)
+    end_run(draft, run, state, cause=cause, error=error, attempts=attempts, phases=with_phase(run, PhaseName.ENDED, draft.now), cost=cost)

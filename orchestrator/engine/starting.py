@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from random import Random
 
+from orchestrator.engine.costing import cost_until
 from orchestrator.engine.draft import Draft
 from orchestrator.engine.endings import closed, end_run, with_phase
 from orchestrator.engine.events import SetTimer, TimerKind
@@ -24,6 +25,7 @@ def on_failed_start(draft: Draft, run: TaskRun, outcome: Outcome, failed: Failed
     due = next_start(draft.view.starts, failed, at=outcome.at, failures=failures, chance=chance)
     phases = with_phase(run, PhaseName.ENDED, outcome.at)
     fields: dict[str, object] = {"cause": Cause.START_FAILED, "error": reason, "start_failures": failures, "phases": phases}
+    fields["cost"] = cost_until(run, outcome.at, draft.view.prices)
     told = f"Start {failures} failed ({failed.kind}): {reason}"
     if due is None:
         draft.say(Level.ERROR, told, run.id)

@@ -77,6 +77,7 @@ class Placement(Frozen):
     worker: str | None = None  # the actor's name, once chosen
     runner: str | None = None  # the task runner's type, where the task is a script
     reason: str | None = None  # why that runner
+    backend: str | None = None  # of that runner: a name for a place that belongs to no machine, "" for the machine's own; None for a slot
     resources: Resources | None = None
     passed_over: tuple[PassedOver, ...] = Field((), alias="passedOver")
 

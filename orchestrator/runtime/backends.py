@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -44,9 +45,10 @@ class Backends:
                 removed += runner.reap(self._installation, _all_but(ask.doomed)) if ask.doomed else ()
             except Exception as err:  # whatever a library raises: the others are asked all the same
                 troubles.append(Trouble(backend=runner.backend(), message=secrets.mask(str(err) or type(err).__name__)))
-        folders = self._node.working_dirs()
-        for key in set(folders).intersection(ask.doomed):
-            self._node.remove_working_dir(key)
+        folders = self._node.folders_of_jobs()
+        for key in folders.keys() & ask.doomed:
+            for path in folders[key]:
+                shutil.rmtree(path, ignore_errors=True)
             removed.append(key)
         return Stock(stocked=tuple(stocked), folders=tuple(folders), removed=tuple(dict.fromkeys(removed)), troubles=tuple(troubles)).model_dump_json()
 

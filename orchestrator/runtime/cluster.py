@@ -27,8 +27,9 @@ class Cluster(Protocol):
     async def look(self) -> Sighting:
         """The live workers, after making those that a node of the cluster lacks."""
 
-    def supervisor_of(self, worker: str) -> str:
-        """The name of the supervisor on the machine of a worker; it is made on first use."""
+    def supervisor_of(self, worker: str, backend: str = "") -> str:
+        """The name of the supervisor on the machine of a worker; it is made on first use. With `backend`, of the one supervisor
+        that the worker's group has for that place, on whatever machine it stands."""
 
     def process_on(self, worker: str, key: str, resources: Resources) -> str:
         """The name of a process of its own on the machine of a worker, holding these resources; the same for the same key.

@@ -23,7 +23,7 @@ from orchestrator.model.values import Json, parse_duration
 from orchestrator.runtime.engines import docker_answers
 from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.lazy_values import PartialOutputs, Whole
-from orchestrator.runtime.runner_choice import NO_ENGINE, PROCESS, full_name, is_ephemeral, is_script, runner_of
+from orchestrator.runtime.runner_choice import NO_ENGINE, PROCESS, backend_of, full_name, is_ephemeral, is_script, runner_of
 from orchestrator.settings import Settings
 
 TOKEN_LIFE = timedelta(days=7)  # a run that takes longer gets a new one with its next dispatch
@@ -91,6 +91,7 @@ class Dispatcher:
         ephemeral = runner is not None and runner != PROCESS and is_ephemeral(runner)
         where = Where.SUPERVISOR if ephemeral else Where.PROCESS if queued.resources is not None else Where.WORKER
         resources = queued.resources if where is Where.PROCESS else None
+        backend = backend_of(runner, self._written_runner(spec, step)) if ephemeral and runner is not None else None
         placement = Placement(
             where=where,
             group=step.group or "",
@@ -101,14 +102,20 @@ class Dispatcher:
             since=queued.since,
             runner=runner,
             reason=reason,
+            backend=backend,
             resources=resources,
             passed_over=queued.passed,
         )
-        return placement, Target.of(step, supervised=ephemeral, resources=resources)
+        return placement, Target.of(step, supervised=ephemeral, resources=resources, backend=backend or "")
 
     def is_script(self, spec: TaskSpec) -> bool:
         """Whether a task runner may run it."""
         return is_script(spec.type)
+
+    @staticmethod
+    def _written_runner(spec: TaskSpec, step: Step) -> Mapping[str, Json]:
+        written = step.runner if step.runner is not None else spec.raw.get("taskRunner")
+        return written if isinstance(written, Mapping) else {}
 
     def _runner(self, spec: TaskSpec, step: Step, *, resources: bool) -> tuple[str | None, str | None]:
         if step.runner is not None and is_script(spec.type):

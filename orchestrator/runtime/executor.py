@@ -106,7 +106,7 @@ class Executor:
         self.reaping = Reaping(self, KnownBackends(store, settings, tokens), installation.id)
         self.live: dict[str, Live] = {}
         self.slots = FlowSlots()
-        self._starts = StartBudget(retries=settings.start_retries)
+        self._starts, self._prices = StartBudget(retries=settings.start_retries), settings.price_book
         self._inbox: deque[tuple[Callable[[Turn], Any], asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -253,7 +253,7 @@ class Executor:
     def keep(self, live: Live) -> Live:
         """Hold an unfinished execution in memory."""
         live.view.rules = lambda: self.groups.rules
-        live.view.starts = self._starts
+        live.view.starts, live.view.prices = self._starts, self._prices
         live.at_work = any(run.attempts for run in live.view.runs)
         self.live[live.view.execution.id] = live
         return live

@@ -76,7 +76,7 @@ class InlineCluster:
             )
         )
 
-    def supervisor_of(self, worker: str) -> str:
+    def supervisor_of(self, worker: str, backend: str = "") -> str:
         return SUPERVISOR
 
     def process_on(self, worker: str, key: str, resources: Resources) -> str:

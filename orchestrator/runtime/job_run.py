@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from typing import Protocol
@@ -11,6 +11,7 @@ from typing import Protocol
 from orchestrator.errors import OrchestratorError, RunnerUnavailable, StartFailed, TaskFailed, Unavailable
 from orchestrator.model.execution import Cause
 from orchestrator.model.job import Job, JobExit, JobHandle
+from orchestrator.model.values import Json
 from orchestrator.runtime.beginning import Beginning
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.stopping import Stopped, StopSignal
@@ -86,20 +87,20 @@ class JobRun:
     def _named(self) -> JobHandle:
         if self._adopted is not None and self._adopted.key == self._job.key:
             return self._adopted
-        handle = self._with_ours(self._runner.prepare(self._job), self._ledger.lease_of_job())
+        handle = _noted(self._runner.prepare(self._job), {"lease": self._ledger.lease_of_job(), **self._price()})
         if self._runner.reattaches:  # what dies with this process need not be found again
             self._ledger.save_job(handle, wait=True)
         return handle
 
-    def _with_ours(self, handle: JobHandle, lease: int) -> JobHandle:
-        """The runner's handle with what we note on it."""
-        price = self._runner.price_key(self._job)
-        return handle.model_copy(update={"details": {**handle.details, "lease": lease, **({"price": dict(price)} if price is not None else {})}})
+    def _price(self) -> Mapping[str, Json]:
+        """What it will be priced by; nothing where that cannot be told just now: a job is not held up by its bill."""
+        with suppress(OrchestratorError):
+            if (price := self._runner.price_key(self._job)) is not None:
+                return {"price": dict(price)}
+        return {}
 
     def _started(self, handle: JobHandle, tools: JobTools) -> JobHandle:
-        if self._runner.reattaches:
-            tools.phase(PhaseName.PROVISIONING)
-        started = self._with_ours(self._asked_to_start(handle, tools), int(handle.details["lease"]))
+        started = _noted(self._asked_to_start(handle, tools), {name: handle.details[name] for name in ("lease", "price") if name in handle.details})
         if not (self._runner.tells_running or tools.cancelled()):
             tools.phase(PhaseName.RUNNING)
         if self._runner.reattaches and started != handle:
@@ -148,6 +149,11 @@ class JobRun:
         with suppress(OrchestratorError):
             self._runner.stop(handle, self._grace)
         self._ledger.afterwards(lambda: self._runner.remove(handle))
+
+
+def _noted(handle: JobHandle, ours: Mapping[str, Json]) -> JobHandle:
+    """A runner's handle with what we note on it."""
+    return handle.model_copy(update={"details": {**handle.details, **ours}})
 
 
 def insist(action: Callable[[], None], *, within: float = LONGEST_INSISTING) -> None:

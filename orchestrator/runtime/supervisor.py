@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from orchestrator.engine.admission import MOST_JOBS
+from orchestrator.model.execution import Cause
 from orchestrator.runtime.worker import LAST_WORDS, Worker
-
-MOST_JOBS = 256  # watched at once; more wait here
 
 
 class Supervisor(Worker):
@@ -18,6 +18,15 @@ class Supervisor(Worker):
 
     def _prepare(self) -> None:
         """Working directories stay: a job that is adopted brings its files back into its own."""
+
+    def hand_over(self) -> None:
+        """Take nothing new, and hand back what is watched with the cause WORKER_SHUTDOWN: the jobs go on, and are adopted
+        elsewhere. `close` must follow at once: what is done here from now on is nobody's business."""
+        self._draining = True
+        with self._lock:
+            held = [attempt for attempt in self._held.values() if not attempt.over.is_set()]
+        for attempt in held:
+            self._answer(attempt.dispatch.task_run_id, attempt.dispatch.execution_id, attempt.lease, Cause.WORKER_SHUTDOWN)
 
     def close(self) -> None:
         """Say what is unsaid and go. Jobs go on: whoever is sent their handles adopts them."""

@@ -17,6 +17,7 @@ from orchestrator.server.routes import (
     actions,
     bulk,
     cluster,
+    costs,
     evaluations,
     execution_files,
     executions,
@@ -84,6 +85,7 @@ ROUTERS = (
     tokens.router,
     cluster.router,
     explain.router,
+    costs.router,
     prometheus.router,
     health.router,
 )

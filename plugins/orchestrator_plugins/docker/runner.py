@@ -10,7 +10,21 @@ from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from orchestrator.sdk import BadSettings, Found, Job, JobExit, JobHandle, JobLost, JobRejected, JobTools, LogSink, PhaseName, RunnerUnavailable, TaskRunner
+from orchestrator.sdk import (
+    BadSettings,
+    Found,
+    Job,
+    JobExit,
+    JobHandle,
+    JobLost,
+    JobRejected,
+    JobTools,
+    Json,
+    LogSink,
+    PhaseName,
+    RunnerUnavailable,
+    TaskRunner,
+)
 from orchestrator.sdk.globs import fixed_part, matches
 from orchestrator_plugins.docker.archive import Owner, packed, unpack
 from orchestrator_plugins.docker.following import followed
@@ -50,6 +64,9 @@ class Docker(DockerProperties, TaskRunner):
 
     def backend(self) -> str:
         return f"docker:{self._host()}"
+
+    def price_key(self, job: Job) -> Mapping[str, Json] | None:
+        return {"service": "own-machine"}
 
     def _host(self) -> str:
         if self.host:

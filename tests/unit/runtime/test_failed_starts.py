@@ -112,7 +112,7 @@ def test_the_bound_holds_no_longer_once_the_command_has_begun(house: House, site
     threading.Timer(0.6, gate.set).start()
     house.run(SCRIPT)
     assert house.executor.outcome()["state"] == "SUCCESS"
-    assert [one["name"] for one in house.executor.of("phase")] == ["provisioning", "provisioning", "running", "files_out"]
+    assert [one["name"] for one in house.executor.of("phase")] == ["provisioning", "running", "files_out"]
 
 
 @pytest.mark.parametrize("properties", [{"wait_until_running": timedelta(seconds=30)}])

@@ -262,7 +262,7 @@ def test_the_stages_of_a_job_are_reported(house: House) -> None:
     assert PhaseName.FILES_OUT.value == "files_out"
     house.run({"type": "test.Script"})
     house.executor.outcome()
-    assert [one["name"] for one in house.executor.of("phase")] == ["provisioning", "running", "files_out"]
+    assert [one["name"] for one in house.executor.of("phase")] == ["running", "files_out"]
 
 
 def test_a_job_that_is_handed_back_is_taken_away_and_its_handle_forgotten_before_that_is_told(house: House, site: Site) -> None:
