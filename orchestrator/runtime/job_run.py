@@ -100,7 +100,7 @@ class JobRun:
         return {}
 
     def _started(self, handle: JobHandle, tools: JobTools) -> JobHandle:
-        started = _noted(self._asked_to_start(handle, tools), {name: handle.details[name] for name in ("lease", "price") if name in handle.details})
+        started = _noted(self._asked_to_start(handle, tools), _ours(handle))
         if not (self._runner.tells_running or tools.cancelled()):
             tools.phase(PhaseName.RUNNING)
         if self._runner.reattaches and started != handle:
@@ -129,6 +129,8 @@ class JobRun:
 
     def _give_back(self, handle: JobHandle, failed: StartFailed) -> None:
         """The next start is another job: before it is made, nothing of this one may be left."""
+        if self._runner.reattaches:  # who gets the run should this process die now must not look for what is taken away here
+            self._ledger.save_job(_noted(self._runner.prepare(self._job), _ours(handle)), wait=False)
         try:
             insist(lambda: self._runner.stop(handle, GONE), within=SURELY)
             insist(lambda: self._runner.remove(handle), within=SURELY)
@@ -154,6 +156,11 @@ class JobRun:
 def _noted(handle: JobHandle, ours: Mapping[str, Json]) -> JobHandle:
     """A runner's handle with what we note on it."""
     return handle.model_copy(update={"details": {**handle.details, **ours}})
+
+
+def _ours(handle: JobHandle) -> Mapping[str, Json]:
+    """What we had noted on a handle."""
+    return {name: handle.details[name] for name in ("lease", "price") if name in handle.details}
 
 
 def insist(action: Callable[[], None], *, within: float = LONGEST_INSISTING) -> None:

@@ -114,6 +114,26 @@ def test_a_place_that_is_full_is_tried_again_and_both_are_told(server: LocalServ
     assert (run["state"]["current"], run["generation"], run["startFailures"], len(run["attempts"])) == ("SUCCESS", 1, 1, 1)
     assert any(line.startswith("Start 1 failed (CAPACITY): the yard is full; the next begins in PT") for line in server.logs(execution))
     eventually(lambda: not list(yard.glob("*/starts")), within=20, what="nothing is left in the yard")
+    costs = command(server, "execution", "cost", execution)
+    assert costs["complete"]
+    assert costs["total"] == run["cost"] > 0
+    assert [one["runner"] for one in costs["byRunner"]] == ["com.acme.runner.Yard"]
+
+
+def test_a_job_that_never_begins_fails_at_its_bound_with_the_last_that_was_heard(server: LocalServer, yard: Path, tmp_path: Path) -> None:
+    (yard / "shut").touch()
+    source = FLOW.format(name="shut", go=tmp_path / "go", group="").replace("type: com", "waitUntilRunning: PT2S, type: com")
+    execution = server.execute(server.flow(source))["id"]
+    eventually(lambda: reasons(server, execution) == ["PROVISIONING"], within=30, what="it is told what it waits for")
+    run = server.ended(execution)["taskRunList"][0]
+    (yard / "shut").unlink()
+    assert (run["state"]["current"], run["cause"], run["startFailures"], run["cost"]) == ("FAILED", "START_FAILED", 1, 0)
+    assert run["error"] == "the command did not begin within PT2S (waitUntilRunning); the last that was heard: QUEUED"
+    assert not list(yard.glob("*/starts"))
+
+
+def reasons(server: LocalServer, execution: str) -> list[str]:
+    return [one["reason"] for one in command(server, "explain", execution)["explanations"]]
 
 
 def test_what_a_crash_left_at_such_a_place_is_removed_by_the_next_server_though_no_job_goes_there(server: LocalServer, yard: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A task runner of a third party, for tests: a small cloud whose jobs are processes that belong to nobody, told by files of a folder.
 
 `region` is that folder. A job has one in it by its key: `starts` has a line for each time that its command was begun, `log` what it
-says, `exit` its exit code. `full` beside them, with a number, makes so many starts fail for want of capacity.
+says, `exit` its exit code. `full` beside them, with a number, makes so many starts fail for want of capacity; while `shut` is there,
+what is started waits.
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ class Yard(TaskRunner):
         with suppress(FileExistsError):
             folder.mkdir()
             self._fill_up()
+            while (Path(self.region) / "shut").exists() and not tools.cancelled():
+                time.sleep(TICK)
+            if tools.cancelled():
+                return handle
             outside = ["/bin/sh", "-c", f"setsid sh -c '{_SCRIPT.format(folder=folder)}' sh \"$@\" & exit 0", "sh", *job.argv]
             subprocess.run(outside, env={**tools.environment(), **job.env}, cwd="/", check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         while not (folder / "starts").exists() and not tools.cancelled():

@@ -133,6 +133,13 @@ def test_a_wait_for_the_next_start_outlives_the_executor_and_is_explained() -> N
     assert driven.go_on().state is State.SUCCESS
 
 
+def test_a_run_that_waits_for_its_next_start_is_killed_at_once() -> None:
+    driven = _failing(1).start()
+    driven.work_one()
+    driven.send(KillAsked())
+    assert (driven.one("t").state.current, driven.state, list(driven.waiting)) == (State.KILLED, State.KILLED, [])
+
+
 def test_an_outcome_under_the_lease_of_a_failed_start_changes_nothing() -> None:
     driven = _failing(1).start()
     old = driven.waiting[0].run

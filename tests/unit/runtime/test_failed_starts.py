@@ -77,6 +77,14 @@ def test_a_failed_start_is_told_once_nothing_of_it_is_left(house: House, site: S
     assert (site.made, site.done[-2:]) == (set(), ["stop", "remove"])
 
 
+def test_who_gets_a_run_whose_failed_start_is_being_taken_away_finds_a_handle_of_nothing_made(house: House, site: Site) -> None:
+    site.failing["wait"] = StartFailed("reclaimed", "RECLAIMED")
+    house.run(SCRIPT)
+    house.executor.outcome()
+    assert [sorted(one["handle"]["details"]) for one in house.executor.of("job")] == [["lease", "price"], ["container", "lease", "price"], ["lease", "price"]]
+    assert [one["kind"] for one in house.executor.reports if one["kind"] in ("job", "outcome")][-2:] == ["job", "outcome"]
+
+
 def test_a_place_that_cannot_say_that_nothing_is_left_is_not_asked_to_start_again(house: House, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_run, "SURELY", 0.3)
     site.failing.update(start=StartFailed("the answer was lost", "LOST"), stop=RunnerUnavailable("nobody answers"))

@@ -276,6 +276,19 @@ def test_a_job_that_is_handed_back_is_taken_away_and_its_handle_forgotten_before
     assert kinds.index(("job", None)) < kinds.index(("outcome", ""))
 
 
+def test_a_supervisor_that_hands_over_leaves_its_jobs_and_their_handles_for_the_next(house: House, site: Site) -> None:
+    site.at["wait"] = threading.Event()
+    house.run({"type": "test.Script"})
+    site.until("wait")
+    assert isinstance(house.worker, Supervisor)
+    house.worker.hand_over()
+    assert house.executor.outcome()["cause"] == "WORKER_SHUTDOWN"
+    assert (len(site.made), "stop" in site.done, "remove" in site.done) == (1, False, False)
+    assert None not in [one["handle"] for one in house.executor.of("job")]
+    house.run({"type": "test.Script"}, run="r2")
+    assert house.executor.outcome("r2")["cause"] == "WORKER_SHUTDOWN"
+
+
 def test_a_killed_jobs_handle_is_kept(house: House, site: Site) -> None:
     site.at["wait"] = threading.Event()
     house.run({"type": "test.Script"})
