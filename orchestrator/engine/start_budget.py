@@ -27,5 +27,6 @@ def next_start(budget: StartBudget, failed: FailedStart, *, at: datetime, failur
     """
     if not failed.climbs and (failed.kind == BOUND or failures > budget.retries):
         return None
-    wait = min(budget.longest, budget.first * 2 ** min(failures - 1, _DOUBLINGS))
+    doublings: int = min(failures - 1, _DOUBLINGS)
+    wait = min(budget.longest, budget.first * (1 << doublings))
     return at + wait * (0.75 + chance / 2)

@@ -85,8 +85,19 @@ class Reaping:
         return owners
 
     def _key(self, run: TaskRun) -> str:
-        about = {"namespace": run.namespace, "flow_id": run.flow_id, "task_id": run.task_id, "task_run_id": run.id, "generation": run.generation}
-        return job_key(RunInfo.model_construct(installation=self._installation, **about))
+        return job_key(
+            RunInfo.model_construct(
+                installation=self._installation,
+                namespace=run.namespace,
+                flow_id=run.flow_id,
+                flow_revision=0,
+                execution_id=run.execution_id,
+                attempt=0,
+                task_id=run.task_id,
+                task_run_id=run.id,
+                generation=run.generation,
+            )
+        )
 
     # --- asking
 

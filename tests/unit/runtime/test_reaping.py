@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,14 +13,13 @@ import pytest
 from orchestrator.errors import RunnerUnavailable
 from orchestrator.model.execution import TaskRun
 from orchestrator.model.job import JobHandle
+from orchestrator.model.state import Lifecycle
 from orchestrator.model.stock import Stocked
 from orchestrator.model.values import parse_duration
 from orchestrator.runtime.reaping import ownership
 from orchestrator.sdk import Found
 from tests.unit.runtime.executor_house import House, house
 from tests.unit.runtime.test_job_run import Rented, Site
-
-RUN = TaskRun.model_construct
 
 
 class Yard(Rented):
@@ -178,6 +178,7 @@ def test_a_place_that_a_job_has_gone_to_is_asked_also_by_the_next_executor(tmp_p
 @pytest.mark.parametrize(("lease", "told"), [(1, "running"), (2, "adopted")])
 def test_a_job_that_is_watched_from_elsewhere_since_it_was_made_is_adopted(lease: int, told: str) -> None:
     handle = JobHandle(key="k", runner="r", backend="b", details={"lease": 1})
-    owners: Mapping[str, TaskRun] = {"k": RUN(lease=lease, job=handle)}
+    about: dict[str, Any] = {"id": "r", "execution_id": "e", "namespace": "n", "flow_id": "f", "task_id": "t"}
+    owners = {"k": TaskRun(state=Lifecycle.begin(datetime(2026, 1, 1, tzinfo=UTC)), lease=lease, job=handle, **about)}
     one = Stocked(runner="r", backend="b", found=Found(key="k", kind="container", name="n", state="running"))
     assert ownership(one, owners) == told
