@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.local_server import ORCHESTRATOR, LocalServer, eventually
+from orchestrator.settings import load
+from tests.integration.local_server import ORCHESTRATOR, LocalServer, eventually, local_server
+from tests.integration.typist import DOCS, blocks, typist
 
 pytestmark = [pytest.mark.ray, pytest.mark.docker]
 
 IMAGE = "test/busybox"
+PAGE = DOCS / "task-runners.md"
+TOKEN = "of-the-page"
 RUNNER = "{type: io.kestra.plugin.scripts.runner.docker.Docker, pullPolicy: NEVER}"
 FLOW = f"""
 id: leftovers
@@ -59,17 +64,14 @@ def planted() -> Iterator[Planted]:
         subprocess.run(["docker", "rm", "-f", name], capture_output=True, check=False)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[LocalServer]:
-    made = LocalServer(tmp_path, environ=QUICKLY)
-    try:
-        yield made
-    finally:
-        made.end()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    with local_server(tmp_path_factory.mktemp("server"), environ=QUICKLY, token=TOKEN) as found:
+        yield found
 
 
 def command(server: LocalServer, *words: str) -> Any:
-    done = subprocess.run([*ORCHESTRATOR, *words, "--server", server.url, "--json"], capture_output=True, text=True, check=True)
+    done = subprocess.run([*ORCHESTRATOR, *words, "--server", server.url, f"--api-token={TOKEN}", "--json"], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -77,8 +79,21 @@ def owners(server: LocalServer) -> dict[str, str]:
     return {one["key"]: one["ownership"] for one in command(server, "runner", "ls")["found"]}
 
 
+def test_every_command_of_the_page_works(server: LocalServer, tmp_path: Path) -> None:
+    with typist(server, tmp_path, where=DOCS.parent) as typing:
+        for mark, block in blocks(PAGE):
+            if mark != "server":  # it is there
+                typing.type(mark, block)
+
+
+def test_the_prices_of_the_page_are_read(tmp_path: Path) -> None:
+    (text,) = [text for text in re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S) if text.startswith("prices:")]
+    file = tmp_path / "orchestrator.yaml"
+    file.write_text(text)
+    assert [price.service for price in load({}, {}, file).price_book[:2]] == ["aws-fargate", "worker-group"]
+
+
 def test_after_a_crash_a_live_job_is_adopted_leftovers_go_and_others_are_left_alone(server: LocalServer, planted: Planted, tmp_path: Path) -> None:
-    server.start()
     execution = server.execute(server.flow(FLOW))["id"]
     eventually(lambda: "begun" in server.logs(execution), within=30, what="the container prints")
     (found,) = command(server, "runner", "ls")["found"]
