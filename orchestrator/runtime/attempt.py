@@ -179,6 +179,15 @@ class Attempt:
         if outcome is not None:
             self._place.reporter.put(self._report("outcome", **outcome), then=self._kept)
 
+    def hand_over(self) -> None:
+        """Let another place go on with it: this one says nothing more of it, and takes nothing away."""
+        with self._lock:
+            if self._outcome is not None:
+                return  # it has ended, and says so
+            self._outcome = {"state": "FAILED", "cause": Cause.WORKER_SHUTDOWN, "error": "its supervisor went elsewhere"}
+            self._place.reporter.put(self._report("outcome", **self._outcome))
+        self.over.set()
+
     def stop(self, cause: Cause) -> None:
         """Tell the run to stop and see to it; returns when it has, or when it overstays. Repeatable."""
         if not self.stopping.set(cause):

@@ -30,8 +30,9 @@ class _Reaping(Reaper, Protocol):
 class Backends:
     """Those that need not be told where they are, and those that a request names."""
 
-    def __init__(self, installation: str, node: Node, services: ServicesFactory) -> None:
-        self._installation, self._node, self._services = installation, node, services
+    def __init__(self, installation: str, node: Node, services: ServicesFactory, *, own_folders: bool) -> None:
+        """`own_folders`: the place's own working directories are of jobs alone. Those of workers and their triggers are their own affair."""
+        self._installation, self._node, self._services, self._own_folders = installation, node, services, own_folders
 
     def stock(self, text: str) -> str:
         """Answer a StockAsk with a Stock. A back end that does not answer is told as a trouble."""
@@ -45,7 +46,7 @@ class Backends:
                 removed += runner.reap(self._installation, _all_but(ask.doomed)) if ask.doomed else ()
             except Exception as err:  # whatever a library raises: the others are asked all the same
                 troubles.append(Trouble(backend=runner.backend(), message=secrets.mask(str(err) or type(err).__name__)))
-        folders = self._node.folders_of_jobs()
+        folders = self._node.folders_of_jobs(own=self._own_folders)
         for key in folders.keys() & ask.doomed:
             for path in folders[key]:
                 shutil.rmtree(path, ignore_errors=True)

@@ -16,7 +16,7 @@ _ALLOWED = frozenset({"HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "T
 _ALLOWED_PREFIX = "LC_"
 _WAYS_OUT = frozenset({"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"})
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PLACES = ("worker", "supervisor", "backend-*", "process:*")  # names of the folders of those that share a machine's folder
+_PLACES = ("supervisor", "backend-*", "process:*")  # names of the folders of those that share a machine's folder
 _OOM_SCORE = 100  # below commands, above the rest of the machine
 
 
@@ -52,11 +52,11 @@ class Node:
         for key in os.listdir(self.base / "work") if (self.base / "work").is_dir() else ():
             self.remove_working_dir(key)
 
-    def folders_of_jobs(self) -> Mapping[str, Sequence[Path]]:
-        """By job key: the working directories on this machine, those of places that are no more included."""
+    def folders_of_jobs(self, *, own: bool) -> Mapping[str, Sequence[Path]]:
+        """By job key: the working directories of supervisors and processes on this machine, of those that are no more too; and our `own`."""
         found: dict[str, list[Path]] = {}
         beside = (place for pattern in _PLACES for place in self.base.parent.glob(pattern))
-        for folder in {self.base, *beside}:
+        for folder in {*([self.base] if own else ()), *beside}:
             for path in (folder / "work").glob("*"):
                 found.setdefault(path.name, []).append(path)
         return found

@@ -295,6 +295,8 @@ class RayCluster:
             self._handles[name].drain.remote()
 
     def hand_back(self, worker: str) -> None:
+        for name in self._backends_on(worker):
+            self._handles[name].hand_back.remote()
         for name in self.places_with(worker):
             self._handles[name].hand_back.remote()
 

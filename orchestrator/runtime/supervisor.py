@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from orchestrator.engine.admission import MOST_JOBS
-from orchestrator.model.execution import Cause
 from orchestrator.runtime.worker import LAST_WORDS, Worker
 
 
@@ -12,6 +11,8 @@ class Supervisor(Worker):
 
     The next supervisor finds them by the handles that come with their dispatches.
     """
+
+    _keeps_folders = True
 
     def _threads(self) -> int:
         return MOST_JOBS
@@ -24,9 +25,9 @@ class Supervisor(Worker):
         elsewhere. `close` must follow at once: what is done here from now on is nobody's business."""
         self._draining = True
         with self._lock:
-            held = [attempt for attempt in self._held.values() if not attempt.over.is_set()]
+            held = list(self._held.values())
         for attempt in held:
-            self._answer(attempt.dispatch.task_run_id, attempt.dispatch.execution_id, attempt.lease, Cause.WORKER_SHUTDOWN)
+            attempt.hand_over()
 
     def close(self) -> None:
         """Say what is unsaid and go. Jobs go on: whoever is sent their handles adopts them."""

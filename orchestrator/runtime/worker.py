@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import ClassVar
 
 from orchestrator.lang.sealing import TYPE
 from orchestrator.model.dispatch import DISPATCHES, Dispatch, Held, Inventory, Stop
@@ -46,6 +47,8 @@ class Worker:
     `isolated_by` tells child processes where their means come from; without it isolated types run in threads too.
     """
 
+    _keeps_folders: ClassVar[bool] = False  # working directories that outlive it: whoever takes its jobs up needs them
+
     def __init__(
         self,
         *,
@@ -69,7 +72,7 @@ class Worker:
         self._node = Node(base, frozenset(docker_allow))
         self._isolation = Isolation(self._spawner, isolated_by, environment=lambda: self._node.isolated_environment, folder=base) if isolated_by else None
         self._tidying = Crew(MOST_TIDYING, "tidy")
-        self._backends = Backends(installation, self._node, services)
+        self._backends = Backends(installation, self._node, services, own_folders=self._keeps_folders)
         self._place = Place(
             name=name,
             reporter=self._reporter,

@@ -285,8 +285,11 @@ def test_a_supervisor_that_hands_over_leaves_its_jobs_and_their_handles_for_the_
     assert house.executor.outcome()["cause"] == "WORKER_SHUTDOWN"
     assert (len(site.made), "stop" in site.done, "remove" in site.done) == (1, False, False)
     assert None not in [one["handle"] for one in house.executor.of("job")]
+    site.at["wait"].set()  # it ends while its supervisor is on its way out
+    site.until("collect")
     house.run({"type": "test.Script"}, run="r2")
     assert house.executor.outcome("r2")["cause"] == "WORKER_SHUTDOWN"
+    assert (len(house.executor.of("outcome", "r1")), "remove" in site.done) == (1, False)
 
 
 def test_a_killed_jobs_handle_is_kept(house: House, site: Site) -> None:
