@@ -101,6 +101,27 @@ def received(server: LocalServer, execution: str) -> bool:
     return any(phase["name"] == "running" for phase in run_of(server, execution)["phases"])
 
 
+def test_a_job_is_adopted_after_its_supervisor_and_the_executor_have_died_together(server: LocalServer, yard: Path, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    execution = begun(server, "orphan", go)
+    key = run_of(server, execution)["job"]["key"]
+    server.kill("ray::BackendActor")
+    server.kill("ray::ExecutorActor")
+    eventually(lambda: lease_of(server, execution) == 2, within=60, what="another supervisor has it")
+    go.touch()
+    run = server.ended(execution)["taskRunList"][0]
+    assert (run["state"]["current"], run["generation"], run["lostWorkers"], run["job"]["key"]) == ("SUCCESS", 0, 1, key)
+    assert [line for line in server.logs(execution) if line in ("begun", "through")] == ["begun", "through"]
+    eventually(lambda: not (yard / key).exists(), within=20, what="it is gone from the yard")
+
+
+def lease_of(server: LocalServer, execution: str) -> int:
+    try:
+        return int(run_of(server, execution)["lease"]) if received(server, execution) else 0
+    except OSError:
+        return 0  # the executor is on its way
+
+
 def test_a_place_that_is_full_is_tried_again_and_both_are_told(server: LocalServer, yard: Path, tmp_path: Path) -> None:
     (yard / "full").write_text("1")
     go = tmp_path / "go"
