@@ -105,7 +105,7 @@ def test_a_job_is_adopted_after_its_supervisor_and_the_executor_have_died_togeth
     go = tmp_path / "go"
     execution = begun(server, "orphan", go)
     key = run_of(server, execution)["job"]["key"]
-    server.kill("ray::BackendActor")
+    server.kill(f"[{execution}]")  # the supervisor bears the name of the run that it was given last
     server.kill("ray::ExecutorActor")
     eventually(lambda: lease_of(server, execution) == 2, within=60, what="another supervisor has it")
     go.touch()
