@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,13 @@ import pytest
 
 from orchestrator.sdk import Job, JobExit, JobLost, JobRejected, RunnerUnavailable, TaskRunner
 from orchestrator.sdk.fakes import FakeTools
-from orchestrator.sdk.testing import NOW, SOON, Heard, RunnerContract, Waiting, another, until
+from orchestrator.sdk.testing import NOW, SOON, Finish, Heard, MakeJob, RunnerContract, Waiting, another, finished, until
 from orchestrator_plugins.docker.runner import Docker, opened
-
-IMAGE = "test/busybox"
-Finish = Callable[[Job], tuple[JobExit, Heard]]
-MakeJob = Callable[..., Job]
+from tests.contract.docker_images import BUSYBOX as IMAGE
+from tests.contract.docker_images import MISSING, image_of_user
+from tests.contract.docker_images import docker as engine
 
 pytestmark = pytest.mark.docker
-
-
-def engine(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,6 +43,19 @@ class TestDocker(RunnerContract):
     def image(self) -> str | None:
         return IMAGE
 
+    @pytest.fixture
+    def unprivileged_image(self) -> Iterator[str | None]:
+        with image_of_user("1234:5678") as name:
+            yield name
+
+    @pytest.fixture
+    def missing_image(self) -> str | None:
+        return MISSING
+
+    @pytest.fixture
+    def bounded_runner(self) -> TaskRunner | None:
+        return Docker.model_validate({"pullPolicy": "NEVER", "memory": {"memory": "8MB", "memorySwap": "8MB"}})
+
     def leftovers(self, run: str) -> Sequence[str]:
         kept = engine("ps", "-aq", "--filter", f"label=test.run={run}").split()
         return [*kept, *engine("volume", "ls", "-q", "--filter", f"label=test.run={run}").split()]
@@ -57,14 +65,7 @@ class TestDocker(RunnerContract):
         """Runs a job with given properties."""
 
         def run(job: Job, **properties: Any) -> tuple[JobExit, Heard]:
-            runner, heard = Docker.model_validate({"pullPolicy": "NEVER", **properties}), Heard()
-            handle = runner.start(job, runner.prepare(job), tools)
-            try:
-                ended = runner.wait(handle, heard)
-                runner.collect(job, handle)
-                return ended, heard
-            finally:
-                runner.remove(handle)
+            return finished(Docker.model_validate({"pullPolicy": "NEVER", **properties}), job, tools)
 
         return run
 
@@ -152,12 +153,6 @@ class TestDocker(RunnerContract):
         assert "10.1.2.3" in said
         assert str(32 << 10) in said
         assert heard.texts[-1] == "lo"
-
-    def test_running_out_of_memory_is_told(self, job: MakeJob, using: Callable[..., tuple[JobExit, Heard]]) -> None:
-        made = job("x=a; while true; do x=$x$x$x; done")
-        ended, _ = using(made, memory={"memory": "8MB", "memorySwap": "8MB"})
-        assert (ended.code, ended.oom_killed) == (137, True)
-        assert "OOM" in str(ended.reason)
 
     def test_a_kill_grace_lets_the_command_end_by_itself(self, tools: FakeTools, job: MakeJob) -> None:
         runner = Docker.model_validate({"pullPolicy": "NEVER", "killGracePeriod": "PT20S"})

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from orchestrator.sdk import BadSettings, Job, JobExit, JobHandle, JobLost, JobRejected, JobTools, LogSink, PhaseName, RunnerUnavailable, TaskRunner
+from orchestrator.sdk import (
+    BadSettings,
+    Found,
+    Job,
+    JobExit,
+    JobHandle,
+    JobLost,
+    JobRejected,
+    JobTools,
+    Json,
+    LogSink,
+    PhaseName,
+    RunnerUnavailable,
+    TaskRunner,
+)
 from orchestrator.sdk.globs import fixed_part, matches
 from orchestrator_plugins.docker.archive import Owner, packed, unpack
 from orchestrator_plugins.docker.following import followed
 from orchestrator_plugins.docker.images import ensure_image
 from orchestrator_plugins.docker.properties import DockerProperties
 from orchestrator_plugins.docker.secrecy import can_hide, hidden, holds_secret, kept_file
-from orchestrator_plugins.docker.shape import PREFIX, check_powers, container_config, labels_of_job
+from orchestrator_plugins.docker.shape import PREFIX, check_powers, container_config, found_in, labels_of_job
 
 if TYPE_CHECKING:
     from orchestrator_plugins.docker.client import Engine
@@ -25,6 +40,7 @@ if TYPE_CHECKING:
 SOCKETS = ("/var/run/docker.sock", "/dind/docker.sock")
 ROOT = "/orchestrator"  # the folder in a container below which working directories stand
 KILLED = 137
+NAME_PATIENCE, NAME_PAUSE = 10.0, 0.05  # seconds
 
 
 @contextmanager
@@ -98,12 +114,14 @@ class Docker(DockerProperties, TaskRunner):
         shown, secret = self._without_secrets(job)
         container = self._created(engine, shown, image)
         try:
-            with kept_file(Path(job.working_dir), secret):
-                self._put_files(engine, container, job, Owner.of(self.user or image_user))
+            if not _is_begun(engine, container):
+                with kept_file(Path(job.working_dir), secret):
+                    self._put_files(engine, container, job, Owner.of(self.user or image_user))
             if tools.cancelled():
                 engine.remove(container)
                 return handle
-            engine.start(container)
+            if not _is_begun(engine, container):  # one that has ended would run a second time
+                engine.start(container)
             if tools.cancelled():  # a stop that came while it was starting found nothing to stop
                 engine.stop(container, 0)
         except (JobRejected, RunnerUnavailable):
@@ -120,19 +138,29 @@ class Docker(DockerProperties, TaskRunner):
         return job, None
 
     def _created(self, engine: Engine, job: Job, image: str) -> str:
-        from orchestrator_plugins.docker.client import NameTaken
-
         config = container_config(job, self, image=image, working_dir=self.working_dir(job.key, job.working_dir))
         try:
-            return engine.create(job.key, config)
-        except NameTaken:
-            found = self._adoptable(engine, job)
-            return str(found["Id"]) if found is not None else engine.create(job.key, config)
+            return self._created_or_found(engine, job, config)
         except JobRejected as err:
             if "bind source path does not exist" in str(err):
                 remedy = "`fileHandlingStrategy: MOUNT` needs an engine that sees the worker's files; use VOLUME"
                 raise JobRejected(f"the engine at {self._host()} has no folder {job.working_dir}: {remedy}") from err
             raise
+
+    def _created_or_found(self, engine: Engine, job: Job, config: Mapping[str, Json]) -> str:
+        """The engine keeps a name from the moment on at which somebody asks for it, and shows the container a little later."""
+        from orchestrator_plugins.docker.client import NameTaken
+
+        deadline = time.monotonic() + NAME_PATIENCE
+        while True:
+            try:
+                return engine.create(job.key, config)
+            except NameTaken:
+                if (found := self._adoptable(engine, job)) is not None:
+                    return str(found["Id"])
+                if time.monotonic() > deadline:
+                    raise RunnerUnavailable(f"the engine has the name {job.key} taken by a container that it does not show") from None
+            time.sleep(NAME_PAUSE)
 
     def _put_files(self, engine: Engine, container: str, job: Job, owner: Owner) -> None:
         if self.file_handling_strategy == "MOUNT":
@@ -174,17 +202,23 @@ class Docker(DockerProperties, TaskRunner):
             with opened(_host_of(handle)) as engine:
                 engine.remove(str(handle.details.get("id") or handle.details["container"]))
 
+    def ls(self, installation: str) -> Sequence[Found]:
+        """Every container of an installation on this engine, in whatever state."""
+        with opened(self._host()) as engine:
+            return [found_in(container) for container in engine.labelled(f"{PREFIX}installation={installation}")]
+
     def reap(self, installation: str, live: Callable[[str], bool]) -> Sequence[str]:
         """Remove every container of an installation whose job is not live; those to keep are passed over."""
-        removed = []
+        orphans = [found for found in self.ls(installation) if not (found.keep or live(found.key))]
         with opened(self._host()) as engine:
-            for found in engine.labelled(f"{PREFIX}installation={installation}"):
-                labels = found["Labels"]
-                key = labels.get(f"{PREFIX}job", "")
-                if labels.get(f"{PREFIX}keep") != "true" and not live(key):
-                    engine.remove(str(found["Id"]))
-                    removed.append(key)
-        return removed
+            for orphan in orphans:
+                engine.remove(orphan.name)
+        return [orphan.key for orphan in orphans]
+
+
+def _is_begun(engine: Engine, container: str) -> bool:
+    found = engine.inspect(container)
+    return found is not None and found["State"]["Status"] != "created"
 
 
 def _known(handle: JobHandle, container: str) -> JobHandle:
