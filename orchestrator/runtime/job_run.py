@@ -53,7 +53,7 @@ class JobRun:
     def _run(self, tools: JobTools, log: RunLog, said: LogSink) -> JobExit:
         self._stop.check()
         handle = self._named()
-        self._stop.add(lambda: self._runner.stop(handle, self._grace))
+        self._stop.add(lambda: insist(lambda: self._runner.stop(handle, self._grace)))  # an engine may be away just then, and the job go on
         try:
             self._stop.check()
             handle = self._started(handle, tools)

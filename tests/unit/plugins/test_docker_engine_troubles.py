@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.sdk import JobLost, JobRejected, RunnerUnavailable
+from orchestrator.sdk import JobLost, JobRejected, RunnerUnavailable, StartFailed
 from orchestrator.sdk.fakes import FakeTools
 from orchestrator.sdk.testing import Heard
 from orchestrator_plugins.docker import following, images
@@ -111,8 +111,9 @@ def test_a_pull_is_tried_again_when_that_may_help(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(images, "PAUSES", (0.0, 0.0))
     failing = PullFailed("toomanyrequests", lasting=False)
     assert pulled(Engine(image_user=[None, ""], pull=[failing, failing, None]), FakeTools()) == ""
-    with pytest.raises(JobRejected, match="toomanyrequests"):
+    with pytest.raises(StartFailed, match=r"`acme/tool:1`.*toomanyrequests") as failed:
         pulled(Engine(image_user=[None], pull=[failing, failing, failing]), FakeTools())
+    assert failed.value.kind == "IMAGE"
 
 
 def test_a_pull_that_cannot_help_is_not_tried_again() -> None:
@@ -139,3 +140,12 @@ def test_a_kill_ends_the_pause_between_two_tries() -> None:
         raise PullFailed("busy", lasting=False)
 
     assert pulled(Engine(image_user=[None], pull=[refuse]), tools) is None
+
+
+def test_a_pull_is_bounded_apart_from_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(images, "LOOK", 0.01)
+    with pytest.raises(StartFailed, match="not pulled within PT") as failed:
+        pulled(Engine(image_user=[None], pull=[lambda: never.wait(30)]), FakeTools(), waitUntilRunning="PT0.05S")
+    never.set()
+    assert failed.value.kind == "BOUND"
