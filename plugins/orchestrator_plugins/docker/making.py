@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator_plugins.docker.client import Engine
 
 NAME_PATIENCE, NAME_PAUSE = 10.0, 0.05  # seconds
+OURS = 5.0  # seconds after which someone else may have been sent the same job: less than a lease
 UNSEEN = "`fileHandlingStrategy: MOUNT` needs an engine that sees the worker's files, and the one at {host} does not see {folder}; use VOLUME"
 SHELL_LESS = "image `{image}` has no /bin/sh, through which secrets come without the engine showing them: use one that has, or let the command fetch its secret"
 NEVER_STARTS = ("could not select device driver", "executable file not found", "no such file or directory", "permission denied", "invalid")
@@ -52,11 +53,14 @@ class Making:
         self.tools.phase(PhaseName.PROVISIONING)
         shown, secret = hidden(self.job, self.properties.entry_point, self.working_dir) if holds_secret(self.job) else (self.job, None)
         config = container_config(shown, self.properties, image=image, working_dir=self.working_dir, is_bare=secret is not None)
+        asked = time.monotonic()
         with _told_as_start_failure():
-            container = self._created(config)
+            container, is_new = self._created(config)
         try:
             with _told_as_start_failure():
-                return self._begun(container, Owner.of(self.properties.user or image_user), secret)
+                if is_new or not self._is_begun(container):
+                    self._put_files(container, Owner.of(self.properties.user or image_user), secret)
+                return self._begun(container, is_ours=is_new and time.monotonic() - asked < OURS)
         except Exception as err:
             with suppress(RunnerUnavailable):
                 self.engine.remove(container)
@@ -64,18 +68,21 @@ class Making:
                 raise JobRejected(SHELL_LESS.format(image=image)) from err
             raise
 
-    def _begun(self, container: str, owner: Owner, secret: str | None) -> str | None:
-        if not _is_begun(self.engine, container):
-            self._put_files(container, owner, secret)
+    def _begun(self, container: str, *, is_ours: bool) -> str | None:
+        """`is_ours`: nobody else can have begun it meanwhile."""
         if self.tools.cancelled():
             self.engine.remove(container)
             return None
-        if not _is_begun(self.engine, container):  # one that has ended would run a second time
+        if is_ours or not self._is_begun(container):  # one that has ended would run a second time
             self.engine.start(container)
         if self.tools.cancelled():  # a stop that came while it was starting found nothing to stop
             self.engine.stop(container, 0)
         self.tools.phase(PhaseName.RUNNING)
         return container
+
+    def _is_begun(self, container: str) -> bool:
+        found = self.engine.inspect(container)
+        return found is not None and found["State"]["Status"] != "created"
 
     # --- the container
 
@@ -93,7 +100,7 @@ class Making:
         self.engine.remove(str(found["Id"]))
         return None
 
-    def _created(self, config: Mapping[str, Json]) -> str:
+    def _created(self, config: Mapping[str, Json]) -> tuple[str, bool]:
         try:
             return self._created_or_found(config)
         except JobRejected as err:
@@ -101,17 +108,19 @@ class Making:
                 raise JobRejected(UNSEEN.format(host=self.host, folder=self.job.working_dir)) from err
             raise
 
-    def _created_or_found(self, config: Mapping[str, Json]) -> str:
-        """The engine keeps a name from the moment on at which somebody asks for it, and shows the container a little later."""
+    def _created_or_found(self, config: Mapping[str, Json]) -> tuple[str, bool]:
+        """A container's id, and whether it was made just now.
+
+        The engine keeps a name from the moment on at which somebody asks for it, and shows the container a little later."""
         from orchestrator_plugins.docker.client import NameTaken
 
         deadline = time.monotonic() + NAME_PATIENCE
         while True:
             try:
-                return self.engine.create(self.job.key, config)
+                return self.engine.create(self.job.key, config), True
             except NameTaken:
                 if (found := self.adoptable()) is not None:
-                    return str(found["Id"])
+                    return str(found["Id"]), False
                 if time.monotonic() > deadline:
                     raise StartFailed(f"the engine has the name {self.job.key} taken by a container that it does not show", "SERVICE") from None
             time.sleep(NAME_PAUSE)
@@ -140,11 +149,6 @@ class Making:
             mark.unlink()
         if not is_seen:
             raise JobRejected(UNSEEN.format(host=self.host, folder=folder))
-
-
-def _is_begun(engine: Engine, container: str) -> bool:
-    found = engine.inspect(container)
-    return found is not None and found["State"]["Status"] != "created"
 
 
 @contextmanager

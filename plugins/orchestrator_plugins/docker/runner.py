@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from pydantic import PrivateAttr
+
 from orchestrator.sdk import Found, Job, JobExit, JobHandle, JobRejected, JobTools, LogSink, PhaseName, TaskRunner
 from orchestrator.sdk.globs import fixed_part, matches
 from orchestrator_plugins.docker.archive import unpack
@@ -27,6 +29,8 @@ class Docker(DockerProperties, TaskRunner):
     ephemeral: ClassVar[bool] = True
     reattaches: ClassVar[bool] = True
     remote_files: ClassVar[bool] = True
+
+    _begun: str | None = PrivateAttr(None)  # the container that this very instance has begun
 
     def backend(self) -> str:
         """The engine by its id: several workers and addresses may share one, and another may come to stand at the same address."""
@@ -53,20 +57,24 @@ class Docker(DockerProperties, TaskRunner):
             if found is not None and found["State"]["Status"] != "created":
                 tools.phase(PhaseName.RUNNING)
                 return _known(handle, str(found["Id"]))
-            made = making.made()
-            return handle if made is None else _known(handle, made)
+            self._begun = making.made()
+            return handle if self._begun is None else _known(handle, self._begun)
 
     def wait(self, handle: JobHandle, logs: LogSink) -> JobExit:
-        container = handle.details.get("id")
-        with opened(self._host()) as engine:
-            known = engine.inspect(_named(handle))
-        if known is None and container is not None:
-            raise gone(handle, self._host())
-        if known is None or known["State"]["Status"] == "created":
+        container = self._begun or self._running(handle)
+        if container is None:
             return JobExit(code=KILLED, reason="stopped before it was started")
         if not self.wait_:
-            return JobExit(code=0, details={"containerId": known["Id"]})
-        return followed(lambda: opened(self._host()), str(known["Id"]), logs)
+            return JobExit(code=0, details={"containerId": container})
+        return followed(lambda: opened(self._host()), container, logs)
+
+    def _running(self, handle: JobHandle) -> str | None:
+        """The id of a container that was begun. Raises JobLost."""
+        with opened(self._host()) as engine:
+            known = engine.inspect(_named(handle))
+        if known is None and handle.details.get("id") is not None:
+            raise gone(handle, self._host())
+        return None if known is None or known["State"]["Status"] == "created" else str(known["Id"])
 
     def collect(self, job: Job, handle: JobHandle) -> None:
         if self.file_handling_strategy == "MOUNT" or not self.wait_:
