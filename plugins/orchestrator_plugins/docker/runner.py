@@ -10,10 +10,10 @@ from typing import ClassVar
 
 from pydantic import PrivateAttr
 
-from orchestrator.sdk import Found, Job, JobExit, JobHandle, JobRejected, JobTools, LogSink, PhaseName, TaskRunner
+from orchestrator.sdk import Found, Job, JobExit, JobHandle, JobRejected, JobTools, LogSink, PhaseName, RunnerUnavailable, TaskRunner
 from orchestrator.sdk.globs import fixed_part, matches
 from orchestrator_plugins.docker.archive import unpack
-from orchestrator_plugins.docker.engines import address, gone, identity, opened
+from orchestrator_plugins.docker.engines import address, gone, identity, is_of_this_machine, opened
 from orchestrator_plugins.docker.following import followed
 from orchestrator_plugins.docker.making import Making
 from orchestrator_plugins.docker.properties import DockerProperties
@@ -34,7 +34,10 @@ class Docker(DockerProperties, TaskRunner):
 
     def backend(self) -> str:
         """The engine by its id: several workers and addresses may share one, and another may come to stand at the same address."""
-        return identity(self._host()).backend
+        try:
+            return identity(self._host()).backend
+        except RunnerUnavailable:
+            return f"docker:{self._host()}"
 
     def _host(self) -> str:
         return address(self.host)
@@ -45,7 +48,8 @@ class Docker(DockerProperties, TaskRunner):
     def prepare(self, job: Job) -> JobHandle:
         if not job.image:
             raise JobRejected("a task on the Docker runner needs an image: set `containerImage`")
-        return JobHandle(key=job.key, runner=self.type, backend=self.backend(), details={"container": job.key, "keep": self.keeps})
+        details = {"container": job.key, "keep": self.keeps}
+        return JobHandle(key=job.key, runner=self.type, backend=identity(self._host()).backend, bound=is_of_this_machine(self._host()), details=details)
 
     def start(self, job: Job, handle: JobHandle, tools: JobTools) -> JobHandle:
         check_powers(self, tools.allows)
