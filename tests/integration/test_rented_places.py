@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.integration.local_server import ORCHESTRATOR, LocalServer, eventually, joined_worker, local_server
@@ -105,7 +106,7 @@ def test_a_job_is_adopted_after_its_supervisor_and_the_executor_have_died_togeth
     go = tmp_path / "go"
     execution = begun(server, "orphan", go)
     key = run_of(server, execution)["job"]["key"]
-    server.kill(f"[{execution}]")  # the supervisor bears the name of the run that it was given last
+    supervisor_of(server, execution).kill()
     server.kill("ray::ExecutorActor")
     eventually(lambda: lease_of(server, execution) == 2, within=60, what="another supervisor has it")
     go.touch()
@@ -113,6 +114,14 @@ def test_a_job_is_adopted_after_its_supervisor_and_the_executor_have_died_togeth
     assert (run["state"]["current"], run["generation"], run["lostWorkers"], run["job"]["key"]) == ("SUCCESS", 0, 1, key)
     assert [line for line in server.logs(execution) if line in ("begun", "through")] == ["begun", "through"]
     eventually(lambda: not (yard / key).exists(), within=20, what="it is gone from the yard")
+
+
+def supervisor_of(server: LocalServer, execution: str) -> psutil.Process:
+    """Its process, which bears the name of the call that it was given last: a run's, or `alive` of the executor that has come last."""
+    try:
+        return server.process(f"[{execution}]")
+    except AssertionError:
+        return server.process("ray::BackendActor")
 
 
 def lease_of(server: LocalServer, execution: str) -> int:
