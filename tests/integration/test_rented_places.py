@@ -108,10 +108,11 @@ def test_a_job_is_adopted_after_its_supervisor_and_the_executor_have_died_togeth
     key = run_of(server, execution)["job"]["key"]
     supervisor_of(server, execution).kill()
     server.kill("ray::ExecutorActor")
-    eventually(lambda: lease_of(server, execution) == 2, within=60, what="another supervisor has it")
+    eventually(lambda: lease_of(server, execution) > 1, within=60, what="another supervisor has it")  # the second, where the executor still sent it to one
+    assert (yard / key / "starts").read_text() == "x\n"
     go.touch()
     run = server.ended(execution)["taskRunList"][0]
-    assert (run["state"]["current"], run["generation"], run["lostWorkers"], run["job"]["key"]) == ("SUCCESS", 0, 1, key)
+    assert (run["state"]["current"], run["generation"], run["job"]["key"]) == ("SUCCESS", 0, key)
     assert [line for line in server.logs(execution) if line in ("begun", "through")] == ["begun", "through"]
     eventually(lambda: not (yard / key).exists(), within=20, what="it is gone from the yard")
 
