@@ -54,8 +54,11 @@ bench: $(STAMP)  ## measure a server beside bare Ray on this machine
 bench-groups: $(STAMP)  ## measure what worker groups promise
 	$(BIN)/python -m benchmarks.worker_groups
 
-soak: $(STAMP)  ## every failure of the table twenty times (about an hour, as root)
+soak: $(STAMP)  ## every failure of the table twenty times, every crash point, a thousand kills (about two hours, as root)
 	$(BIN)/python -m tests.soak.failures
+	$(BIN)/python -m tests.soak.crash_points
+	$(BIN)/python -m tests.soak.docker_storm
+	$(BIN)/pytest -q --timeout 1200 tests/soak/contract_in_full.py
 
 format: $(STAMP)  ## let ruff mend and format
 	$(BIN)/ruff check --fix .

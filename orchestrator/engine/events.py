@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from orchestrator.model.dispatch import Outcome
-from orchestrator.model.execution import Cause, Execution, TaskRun
+from orchestrator.model.execution import Cause, Execution, Phase, TaskRun
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Json
@@ -49,6 +49,15 @@ class RunOpened:
     task_run_id: str
     lease: int
     at: datetime
+
+
+@dataclass(frozen=True)
+class RunReached:
+    """The place that has the run tells a stage; an old lease changes nothing."""
+
+    task_run_id: str
+    lease: int
+    phase: Phase
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,19 @@ class TimerKind(StrEnum):
 
 
 Event: TypeAlias = (
-    Started | Evaluated | RunReceived | RunOpened | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | PauseAsked | ResumeAsked | RunStopped
+    Started
+    | Evaluated
+    | RunReceived
+    | RunReached
+    | RunOpened
+    | RunEnded
+    | RunLost
+    | RunRefused
+    | TimerFired
+    | KillAsked
+    | PauseAsked
+    | ResumeAsked
+    | RunStopped
 )
 
 # --- commands -------------------------------------------------------------------------------------------------------

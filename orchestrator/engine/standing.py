@@ -11,10 +11,15 @@ from orchestrator.sdk.workspace import ROUND
 
 
 def dispatched(run: TaskRun) -> bool:
-    """Whether a place has the run, or is to get it: its present lease is out. A retry goes out under a generation of its own."""
+    """Whether a place has the run, or is to get it: its present lease is out."""
     if run.state.current is State.RESTARTED:
         return bool(run.phases)  # emptied when it was set back, begun anew when it is sent
-    return run.lease > 0 and (run.state.current is not State.RETRYING or len(run.attempts) <= run.generation)
+    return run.lease > 0 and (run.state.current is not State.RETRYING or all(phase.name is not PhaseName.ENDED for phase in run.phases))
+
+
+def attempt_number(run: TaskRun) -> int:
+    """Which of the user's attempts a run is at, from 0: starts that failed are none."""
+    return sum(attempt.state.current.ended for attempt in run.attempts)
 
 
 def unbegun(run: TaskRun) -> bool:

@@ -18,6 +18,7 @@ from orchestrator.engine.events import (
     RunEnded,
     RunLost,
     RunOpened,
+    RunReached,
     RunReceived,
     RunRefused,
     RunStopped,
@@ -29,7 +30,7 @@ from orchestrator.engine.flowables import BEFORE, PLAN, begin, on_before, on_pla
 from orchestrator.engine.killing import give_way, on_kill
 from orchestrator.engine.pausing import on_pause, on_pause_over, on_resume
 from orchestrator.engine.repeating import UNTIL, on_round_due, on_until
-from orchestrator.engine.runs import on_ended, on_lost, on_queue_timeout, on_received, on_refused, on_retry_due, on_stopped, on_timeout
+from orchestrator.engine.runs import on_ended, on_lost, on_queue_timeout, on_reached, on_received, on_refused, on_retry_due, on_stopped, on_timeout
 from orchestrator.engine.scopes import advance, end_state
 from orchestrator.engine.sla import SLA, on_assertions, on_deadline, set_deadlines
 from orchestrator.engine.view import ExecutionView, Resolve
@@ -81,6 +82,8 @@ def _take(draft: Draft, event: Event) -> None:
             _on_evaluated(draft, event)
         case RunReceived():
             on_received(draft, event)
+        case RunReached():
+            on_reached(draft, event)
         case RunOpened():
             on_opened(draft, event)
         case RunEnded():

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from orchestrator.model.execution import Cause, PhaseName
 from orchestrator.model.job import JobHandle
 from orchestrator.model.log import Level
+from orchestrator.model.start import FailedStart
 from orchestrator.model.values import Frozen, Instant, Json
 
 FOUND = "variables"  # the one output of a look that has found something
@@ -47,6 +48,7 @@ class Dispatch(Frozen):
     home: str | None = None  # the task run of the workspace whose folder and thread it has; a workspace is its own
     closing: bool = False  # of a workspace: its tasks have ended
     warning: str | None = None  # what its log must begin with, of how its place was chosen
+    start_failures: int = 0  # starts of its job that failed before
 
 
 class Stop(Frozen):
@@ -124,6 +126,7 @@ class Outcome(Reported):
     outputs: Mapping[str, Json] = Field(default_factory=dict)
     cause: Cause | None = None
     error: str | None = None
+    failed_start: FailedStart | None = None  # the place could not begin its command; nothing of it is left there
     labels: Mapping[str, str] | None = None  # execution labels to set (core.execution.Labels)
     execution_variables: Mapping[str, Json] | None = None
     log_file: str | None = None  # the URI of its lines, of a task that keeps them in a file
@@ -148,4 +151,5 @@ class Inventory(Frozen):
     group: str = ""
     slots: int = 0
     version: str = ""
+    engine: str = ""  # which Docker engine is reached from there, as handles name it
     held: tuple[Held, ...] = ()

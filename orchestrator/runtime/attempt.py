@@ -12,18 +12,20 @@ from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.execution import Cause, PhaseName
 from orchestrator.model.job import JobHandle
 from orchestrator.model.values import Json, format_duration, format_instant
+from orchestrator.runtime.guarding import Guarding
 from orchestrator.runtime.isolated_run import IsolatedRun
 from orchestrator.runtime.isolation import Isolation
 from orchestrator.runtime.log_file import LogFile
 from orchestrator.runtime.reaching import Known
 from orchestrator.runtime.reporter import Reporter
 from orchestrator.runtime.room import Room
+from orchestrator.runtime.run_clock import RunClock
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.spawner import Spawner
 from orchestrator.runtime.stopping import Stopped, StopSignal
 from orchestrator.runtime.task_work import Around, Means, TaskWork
 from orchestrator.runtime.trigger_work import plugin_of
-from orchestrator.sdk import Workspace
+from orchestrator.sdk import TaskRunner, Workspace
 
 HEARD = 1.0  # seconds that a run may take to end by itself once its stop actions have run
 UNSAID = 0.3  # seconds that an emit is waited for once its listener was told to stop
@@ -44,6 +46,7 @@ class Place:
     isolation: Isolation | None  # None: there are no child processes here, all work is done in threads
     log_limit: int
     apart: Callable[[Callable[[], None]], None]  # does what may block on a thread apart
+    guarding: Guarding
 
 
 class Attempt:
@@ -56,6 +59,7 @@ class Attempt:
         self.stopping = StopSignal()
         self.over = threading.Event()  # its outcome is queued
         self.overstays = False  # its thread goes on although it was told to stop
+        self.clock: RunClock | None = None  # of its timeout, where it has one
         self._outcome: dict[str, Json] | None = None
         self._lock = threading.Lock()
         self._begun = self._is_kept = self._in_child = False
@@ -63,6 +67,7 @@ class Attempt:
         self._jobless = threading.Event()  # no job in hand: none may outlive the outcome
         self._jobless.set()
         self._afterwards: list[Callable[[], None]] = []
+        self._guarded: list[str] = []  # keys of its jobs
         known = Known()
         self._emits = 0
         self._log_file = LogFile(place.reporter) if dispatch.spec.get("logToFile") is True else None
@@ -171,7 +176,12 @@ class Attempt:
         if self._afterwards or self._around.folders:
             self._place.apart(self._tidy)
         else:
-            self._saved(self)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for key in self._guarded:
+            self._place.guarding.release(key)
+        self._saved(self)
 
     def _tidy(self) -> None:
         for action in reversed(self._afterwards):
@@ -179,7 +189,7 @@ class Attempt:
                 action()
         for key in self._around.folders:
             self._place.means.node.remove_working_dir(key)
-        self._saved(self)
+        self._let_go()
 
     def renew(self, lease: int) -> None:
         """The same work under a newer lease: a dispatch of the same generation came again, or its stop."""
@@ -189,6 +199,15 @@ class Attempt:
             self.lease, outcome = lease, self._outcome
         if outcome is not None:
             self._place.reporter.put(self._report("outcome", **outcome), then=self._kept)
+
+    def hand_over(self) -> None:
+        """Let another place go on with it: this one says nothing more of it, and takes nothing away."""
+        with self._lock:
+            if self._outcome is not None:
+                return  # it has ended, and says so
+            self._outcome = {"state": "FAILED", "cause": Cause.WORKER_SHUTDOWN, "error": "its supervisor went elsewhere"}
+            self._place.reporter.put(self._report("outcome", **self._outcome))
+        self.over.set()
 
     def stop(self, cause: Cause) -> None:
         """Tell the run to stop and see to it; returns when it has, or when it overstays. Repeatable."""
@@ -224,13 +243,16 @@ class Attempt:
         return self.dispatch.lease
 
     def phase(self, name: PhaseName, detail: str | None = None) -> None:
+        if self.clock is not None:
+            self.clock.reached(name)
         self._place.reporter.put(self._report("phase", name=name, detail=detail), soon=True)
 
     def metric(self, metric: Mapping[str, Json]) -> None:
         self._place.reporter.say(self.head(), metric=metric)
 
     def save_job(self, handle: JobHandle, *, wait: bool) -> None:
-        ticket = self._place.reporter.put(self._report("job", handle=handle.model_dump(mode="json")))
+        ours = handle.model_copy(update={"place": self._place.name})
+        ticket = self._place.reporter.put(self._report("job", handle=ours.model_dump(mode="json")))
         while wait and not ticket.wait(0.2):
             self.stopping.check()
 
@@ -244,6 +266,13 @@ class Attempt:
         while not ticket.wait(0.2):
             if self.stopping and not ticket.wait(UNSAID):
                 raise Stopped("the listener was stopped before its emit was known to be saved")
+
+    def guard(self, runner: TaskRunner, handle: JobHandle) -> None:
+        self._place.guarding.hold(runner, handle)
+        self._guarded.append(handle.key)
+
+    def was_let_go(self, key: str) -> bool:
+        return self._place.guarding.take_let_go(key)
 
     def afterwards(self, action: Callable[[], None]) -> None:
         self._afterwards.append(action)

@@ -1,46 +1,61 @@
-"""When an execution that was made begins: at once, at its date, or once others of its flow have ended."""
+"""The time in which a place gets a job's command to begin: bounded apart from the task's own timeout."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable
+from datetime import timedelta
 
-from orchestrator.engine.events import Started
-from orchestrator.model.state import State
-from orchestrator.runtime.live import Live
-from orchestrator.runtime.turn import Turn
-
-if TYPE_CHECKING:
-    from orchestrator.runtime.executor import Executor
-
-BEGIN = "begin"  # the timer of an execution whose date is to come
+from orchestrator.errors import StartFailed
+from orchestrator.model.execution import PhaseName
+from orchestrator.model.start import BOUND
+from orchestrator.model.values import format_duration
 
 
 class Beginning:
-    """Both are called in turns of the executor; after a restart every execution that has not begun is passed to `take_up` again."""
+    """Knows from the phases that a runner tells whether the command has begun. Safe in threads."""
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._bound = timedelta()
+        self._stage = ""
+        self._is_begun = False
+        self.late = False  # the bound has passed before the command began: nothing may begin any more
 
-    def take_up(self, turn: Turn, live: Live) -> None:
-        """Let an execution begin that has not: now, unless it has a date that is still to come or its flow has no room."""
-        executor, execution = self._executor, live.view.execution
-        if execution.current is not State.CREATED:
+    def within(self, bound: timedelta | None, otherwise: Callable[[], None]) -> None:
+        """From now on: past the bound `otherwise` is called once, on a thread of its own, unless the command has begun."""
+        if bound is None:
             return
-        if execution.schedule_date is not None and execution.schedule_date > turn.now:
-            executor.timers.set(execution.schedule_date, execution.id, (BEGIN, None))
-        elif (instead := executor.slots.instead(live.view.flow)) is not None:
-            executor.put(turn, live, instead)
-        else:
-            executor.step(turn, live, Started())
+        self._bound = bound
+        self._timer = threading.Timer(bound.total_seconds(), self._pass, (otherwise,))
+        self._timer.daemon = True
+        self._timer.start()
 
-    def due(self, turn: Turn, execution_id: str) -> None:
-        """The date of an execution has come."""
-        if (live := self._executor.live.get(execution_id)) is not None:
-            self.take_up(turn, live)
+    def _pass(self, otherwise: Callable[[], None]) -> None:
+        with self._lock:
+            if self._is_begun:
+                return
+            self.late = True
+        otherwise()
 
-    def admit(self, turn: Turn) -> None:
-        """Let those begin that waited for others of their flow to end."""
-        for execution_id in self._executor.slots.stirred():
-            live = self._executor.live[execution_id]
-            if self._executor.slots.room_for(live.view.flow):
-                self._executor.step(turn, live, Started())
+    def reached(self, name: PhaseName, detail: str | None) -> bool:
+        """Note a stage; whether it is to be told: the command begins once."""
+        with self._lock:
+            self._stage = detail or name.value
+            if name is not PhaseName.RUNNING:
+                return True
+            known, self._is_begun = self._is_begun, True
+        self.close()
+        return not known
+
+    def close(self) -> None:
+        """The bound holds no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def check(self) -> None:
+        """Raise StartFailed where the command has not begun in time."""
+        if self.late:
+            last = f"; the last that was heard: {self._stage}" if self._stage else ""
+            raise StartFailed(f"the command did not begin within {format_duration(self._bound)} (waitUntilRunning){last}", BOUND)

@@ -33,6 +33,7 @@ from orchestrator.engine.events import (
 )
 from orchestrator.engine.reconcile import reconcile
 from orchestrator.engine.replaying import fresh
+from orchestrator.engine.start_budget import StartBudget
 from orchestrator.engine.step import step
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Fenced, OrchestratorError, StoreUnavailable, Unavailable
@@ -41,18 +42,20 @@ from orchestrator.model.execution import Cause, Execution, TaskRun
 from orchestrator.model.flow import Flow
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.state import State
-from orchestrator.runtime.beginning import BEGIN, Beginning
+from orchestrator.runtime.admitting import BEGIN, Admitting
 from orchestrator.runtime.calling import Calling
 from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.evaluating import Evaluating
 from orchestrator.runtime.flow_cache import FlowCache
+from orchestrator.runtime.known_backends import KnownBackends
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.lookout import Lookout
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.outliving import note_outliving, outliving
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
+from orchestrator.runtime.reaping import Reaping
 from orchestrator.runtime.resuming import Resuming
 from orchestrator.runtime.roster import Roster
 from orchestrator.runtime.scaling import Scaling, Told, Triggers
@@ -104,8 +107,10 @@ class Executor:
         installation = store.installation()
         tokens = RunTokens(base64.b64decode(installation.secrets["tokens"]))
         self.dispatcher = Dispatcher(settings, tokens, self.flows)
+        self.reaping = Reaping(self, KnownBackends(store, settings, tokens), installation.id)
         self.live: dict[str, Live] = {}
         self.slots = FlowSlots()
+        self._starts, self._prices = StartBudget(retries=settings.start_retries), settings.price_book
         self._inbox: deque[tuple[Callable[[Turn], Any], asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -121,7 +126,7 @@ class Executor:
             ring=lambda at, execution_id, run_id: self.timers.set(at, execution_id, (PLACE, run_id)),
         )
         self.placing.asked_for, self.placing.may_grow = self.scaling.asked_for, self.scaling.may_grow
-        self.scheduler, self.calling, self.beginning = Scheduler(self, tokens), Calling(self), Beginning(self)
+        self.scheduler, self.calling, self.admitting = Scheduler(self, tokens), Calling(self), Admitting(self)
         self._evaluating = Evaluating(dispatcher=self.dispatcher, rich=self.head_renderer, answered=self._answered)
         self.ready = False
 
@@ -137,6 +142,7 @@ class Executor:
         self._tasks = [asyncio.create_task(self._turns()), asyncio.create_task(self.lookout.look_on())]
         await Resuming(self).resume(self.scheduler.load(self.store.commands()))
         await self.scheduler.resume()
+        self._tasks.append(asyncio.create_task(self.reaping.go_on()))
         self.ready = True
 
     async def close(self) -> None:
@@ -201,7 +207,7 @@ class Executor:
             except Exception as err:  # a bug must fail the one who asked, never the loop
                 if not future.done():
                     future.set_exception(OrchestratorError(f"internal error: {type(err).__name__}: {err}"))
-        self.beginning.admit(turn)
+        self.admitting.admit(turn)
         self.calling.go_on(turn)
         for live, event in self.placing.admit(turn):
             self.step(turn, live, event)
@@ -250,6 +256,7 @@ class Executor:
     def keep(self, live: Live) -> Live:
         """Hold an unfinished execution in memory."""
         live.view.rules = lambda: self.groups.rules
+        live.view.starts, live.view.prices = self._starts, self._prices
         live.at_work = any(run.attempts for run in live.view.runs)
         self.live[live.view.execution.id] = live
         self.calling.kept(live.view.execution)
@@ -258,13 +265,13 @@ class Executor:
     def begin(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         """Take up a new execution and let it start."""
         live = self._created(turn, flow, execution)
-        self.beginning.take_up(turn, live)
+        self.admitting.take_up(turn, live)
         return live
 
     def begin_later(self, turn: Turn, flow: Flow, execution: Execution) -> None:
         """Save a new execution in this turn, and let it start in the next: what starts another at once could go on for ever in one turn."""
         self._created(turn, flow, execution)
-        self.post(lambda following: self.beginning.due(following, execution.id))
+        self.post(lambda following: self.admitting.due(following, execution.id))
 
     def _created(self, turn: Turn, flow: Flow, execution: Execution) -> Live:
         live = self.keep(Live(ExecutionView(flow, execution, (), self.flows.resolve), execution.version - 1))
@@ -360,7 +367,7 @@ class Executor:
             self.post(lambda turn: self.placing.due(run_id))
             return
         if kind == BEGIN:
-            self.post(lambda turn: self.beginning.due(turn, execution_id))
+            self.post(lambda turn: self.admitting.due(turn, execution_id))
             return
         self.post(lambda turn: self.on(turn, execution_id, TimerFired(TimerKind(kind), run_id)))
 

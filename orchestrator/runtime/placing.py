@@ -15,7 +15,9 @@ from orchestrator.model.dispatch import Stop
 from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun, Where
 from orchestrator.model.growth import Growth
 from orchestrator.model.log import Level
+from orchestrator.model.place_name import PlaceName
 from orchestrator.model.reason import Reason
+from orchestrator.model.resources import Resources
 from orchestrator.model.state import State
 from orchestrator.model.values import format_instant
 from orchestrator.runtime.cluster import Cluster
@@ -237,6 +239,7 @@ class Placing:
         self._to_look_at.pop(run_id, None)
 
     def _send(self, turn: Turn, live: Live, run: TaskRun, target: Target, worker: str) -> None:
+        run, worker = self._with_its_job(run, worker)
         place = self._place(run, target, worker)
         placement = run.placement.model_copy(update={"worker": worker, "group": self.places.group_of(worker)}) if run.placement is not None else None
         placed = Phase.model_construct(name=PhaseName.PLACED, at=turn.now, detail=None)
@@ -244,27 +247,43 @@ class Placing:
         if command_id(run) not in self._fresh:
             turn.answered[command_id(run)] = None  # the row without a target goes first, then this one comes
         home = run.id if self._dispatcher.has_a_home(live.view.spec(run)) else None
-        self._go(turn, live, run, Out(place, run.execution_id, run.namespace, worker, target.resources), home)
+        self._go(turn, live, run, self._out(run, place, worker, target.resources), home)
 
     def _go(self, turn: Turn, live: Live, run: TaskRun, out: Out, home: str | None) -> None:
         """Send a run out with the turn."""
         dispatch = self._dispatcher.dispatch(live.view, run, live.view.spec(run), turn.now, home=home)
         self._amend(turn, live, run)
         self.places.take(run.id, out)
-        body = {"task_run_id": run.id, "lease": run.lease, "worker": out.worker}
+        worker = run.placement.worker if run.placement is not None else out.worker
+        body = {"task_run_id": run.id, "lease": run.lease, "worker": worker}
         turn.commands[command_id(run)] = Command(id=command_id(run), execution_id=run.execution_id, kind="run", target=out.place, body=body, created=turn.now)
         turn.sends.append((out.place, dispatch))
+
+    def _with_its_job(self, run: TaskRun, worker: str) -> tuple[TaskRun, str]:
+        """A job that is bound to a machine is gone on with where it is reached; where no live worker reaches it, its own machine
+        has ended it by now, as it ends commands, and it is begun anew."""
+        where = PlaceName.parse(run.job.place) if run.job is not None and run.job.bound else None
+        if run.job is None or where is None:
+            return run, worker
+        reaching = self.places.reaching(run.job, where)
+        return (run, reaching) if reaching is not None else (run.model_copy(update={"job": None, "running_since": None}), worker)
 
     def _place(self, run: TaskRun, target: Target, worker: str) -> str:
         if target.resources is not None:
             return self._cluster.process_on(worker, f"{run.id}-{run.generation}", target.resources)
-        return self._cluster.supervisor_of(worker) if target.supervised else worker
+        return self._cluster.supervisor_of(worker, target.backend) if target.supervised else worker
+
+    @staticmethod
+    def _out(run: TaskRun, place: str, worker: str, resources: Resources | None, *, in_slot_of: str | None = None) -> Out:
+        """Where a run goes; one whose place belongs to no machine keeps no machine from going."""
+        backend = run.placement.backend if run.placement is not None else None
+        return Out(place, run.execution_id, run.namespace, "" if backend else worker, resources, backend, in_slot_of)
 
     def resume(self, live: Live, run: TaskRun, place: str, worker: str) -> None:
         """Note that a place still holds a run, after a restart."""
         resources = run.placement.resources if run.placement is not None and run.placement.where is Where.PROCESS else None
         home = self._home_of(live, run)
-        self.places.take(run.id, Out(place, run.execution_id, run.namespace, worker, resources, in_slot_of=home.id if home is not None else None))
+        self.places.take(run.id, self._out(run, place, worker, resources, in_slot_of=home.id if home is not None else None))
 
     # --- stopping
 

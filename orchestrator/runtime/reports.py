@@ -7,7 +7,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from orchestrator.engine.events import RunEnded, RunLost, RunOpened, RunReceived
+from orchestrator.engine.events import RunEnded, RunLost, RunOpened, RunReached, RunReceived
+from orchestrator.engine.standing import attempt_number
 from orchestrator.model.dispatch import REPORTS, JobPrepared, Outcome, PhaseReached, Received, Report, Said
 from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun
 from orchestrator.model.log import LogLine, Metric
@@ -65,9 +66,11 @@ class Reports:
             case PhaseReached(name=PhaseName.RUNNING, at=at) if self._executor.dispatcher.has_a_home(live.view.spec(run)):
                 self._executor.step(turn, live, RunOpened(run.id, run.lease, at))
             case PhaseReached(name=name, at=at, detail=detail):
-                self._executor.amend(turn, live, run.model_copy(update={"phases": (*run.phases, Phase(name=name, at=at, detail=detail))}))
+                self._executor.step(turn, live, RunReached(run.id, run.lease, Phase(name=name, at=at, detail=detail)))
             case JobPrepared(handle=handle):
                 self._executor.amend(turn, live, run.model_copy(update={"job": handle}))
+                if handle is not None:
+                    self._executor.reaping.known.note(turn, run, live.view.spec(run), handle)
             case Said():
                 self._said(turn, run, report)
             case Outcome(cause=Cause.WORKER_SHUTDOWN):  # handed back: it was not the work that failed
@@ -91,7 +94,7 @@ class Reports:
             "task_id": run.task_id,
             "task_run_id": run.id,
         }
-        attempt = run.generation
+        attempt = attempt_number(run)
         turn.logs.extend(
             LogLine.model_construct(
                 **about,

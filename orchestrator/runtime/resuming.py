@@ -48,7 +48,7 @@ class Resuming:
             executor.lookout.lost(place, is_certain=False)
         for live in list(executor.live.values()):
             if live.view.execution.current is State.CREATED:
-                executor.beginning.take_up(turn, live)
+                executor.admitting.take_up(turn, live)
                 continue
             executor.carry_out(turn, live, reconcile(live.view, turn.now, executor.flows.resolve, executor.new_id))
         executor.calling.resume()

@@ -9,12 +9,13 @@ from orchestrator.errors import (
     NotFound,
     OrchestratorError,
     RunnerUnavailable,
+    StartFailed,
     TaskFailed,
     TimedOut,
 )
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.flow import Input, Retry, TaskSpec, WorkerGroupRef
-from orchestrator.model.job import Job, JobExit, JobHandle
+from orchestrator.model.job import Found, Job, JobExit, JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Duration, Instant, Json, Label, format_duration, labels_of, parse_duration
@@ -26,6 +27,7 @@ from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
+from orchestrator.sdk.spot import Spot
 from orchestrator.sdk.task import AnyTask, Drawn, Flowable, Order, Plan, Task, Tasks, Warned
 from orchestrator.sdk.template import Dynamic, Late, Template, is_template
 from orchestrator.sdk.trigger import CalledTrigger, DatedTrigger, ListeningTrigger, PollingTrigger, RealtimeTrigger, Trigger
@@ -51,6 +53,7 @@ __all__ = [
     "ExpressionFailed",
     "Files",
     "Flowable",
+    "Found",
     "Gathering",
     "Input",
     "Instant",
@@ -89,6 +92,8 @@ __all__ = [
     "RunLogger",
     "RunnerUnavailable",
     "RunningProcess",
+    "Spot",
+    "StartFailed",
     "State",
     "Task",
     "TaskFailed",

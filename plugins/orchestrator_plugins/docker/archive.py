@@ -39,6 +39,11 @@ class Owner:
         return info
 
 
+def is_to_be_packed(folder: Path, owner: Owner) -> bool:
+    """Whether there is anything that an empty folder of root, as an engine makes it, would not be."""
+    return owner != Owner() or any(folder.iterdir())
+
+
 def packed(folder: Path, inside: str, owner: Owner, *, leave_out: str | None) -> BinaryIO:
     """A tar of a folder's content that unpacks at `/` to the path `inside`; of `leave_out` only the folder itself."""
     spool = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the caller closes it
