@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Literal
@@ -62,6 +65,28 @@ def runner_of(spec: TaskSpec, *, group: str, rule: Rule, engine_answers: Callabl
 def full_name(runner: Mapping[str, Json]) -> str:
     """The full type of a `taskRunner:` as written."""
     return registry.full_name("task_runner", str(runner["type"])) or str(runner["type"])
+
+
+def backend_of(runner_type: str, written: Mapping[str, Json]) -> str:
+    """A name for the place that belongs to no machine to which a runner sends its jobs; "" where it is the machine's own engine.
+
+    It is made of what the author wrote, unrendered: no credential is read for it, and none can be read from it. Two ways of
+    writing one place give two names; that costs a second supervisor, no more: jobs are found by their own names and labels.
+    """
+    fields = _backend_fields(runner_type)
+    if not fields:
+        return ""
+    told = json.dumps([[name, written.get(name)] for name in fields], sort_keys=True, default=str)
+    words = [word for word in re.split(r"[^a-z0-9]+", runner_type.lower()) if word not in ("", "runner")]
+    return f"{'-'.join(words[-2:])}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+@cache
+def _backend_fields(runner_type: str) -> tuple[str, ...]:
+    try:
+        return tuple(registry.load("task_runner", runner_type).backend_fields)
+    except NotFound:
+        return ()
 
 
 @cache

@@ -26,7 +26,7 @@ def supervisor_of(config: dict[str, Any], send: Callable[[str], None]) -> Superv
     """The supervisor of the node this process is on."""
     from orchestrator.runtime.supervisor import Supervisor
 
-    return Supervisor(**_common({**config, "kind": "supervisor"}, send))
+    return Supervisor(**_common({"kind": "supervisor", **config}, send))
 
 
 def means_of(config: dict[str, Any]) -> Means:
