@@ -36,6 +36,11 @@ class Known:
             masker = self._masker
         return masker(text)
 
+    def holds(self, text: str) -> bool:
+        """Whether a secret seen so far stands in the text."""
+        with self._lock:
+            return any(value in text for value in self._values)
+
     @property
     def values(self) -> tuple[str, ...]:
         return tuple(self._values)

@@ -41,7 +41,7 @@ class Worker:
 
     `send` delivers a JSON array of reports and returns once they are saved; `services` gives a run its way to the API;
     `base` is a folder of this machine that no other living worker uses: what an earlier one left in it is removed.
-    `isolated_by` tells child processes where their means come from; without it isolated types run in threads too.
+    `cache` is one that outlives workers. `isolated_by` tells child processes where their means come from; without it isolated types run in threads too.
     """
 
     def __init__(
@@ -60,11 +60,12 @@ class Worker:
         tasks: BuiltTasks | None = None,
         engine_answers: Callable[[], bool] = docker_answers,
         isolated_by: Recipe | None = None,
+        cache: Path | None = None,
     ) -> None:
         keep_from_oom_killer()
         self.name, self.group, self.slots = name, group, slots
         self._reporter, self._spawner = Reporter(send), Spawner()
-        self._node = Node(base, frozenset(docker_allow))
+        self._node = Node(base, frozenset(docker_allow), cache)
         self._isolation = Isolation(self._spawner, isolated_by, environment=lambda: self._node.isolated_environment, folder=base) if isolated_by else None
         self._tidying = Crew(MOST_TIDYING, "tidy")
         self._place = Place(
