@@ -18,7 +18,7 @@ from orchestrator_plugins.scripts.interpreters import failing_fast, file_suffix,
 from orchestrator_plugins.scripts.script import Running
 
 KEY = "acme-flow-task-0123456789abcdef"
-TABLE = {  # type: (image, the command line of a script; FILE is where it lies)
+TABLE = {  # per language the image, and the command line of a script; FILE is where it lies
     "python": ("python:3.13-slim", ["python", "FILE.py"]),
     "node": ("node", ["node", "FILE.js"]),
     "bun": ("oven/bun", ["bun", "run", "FILE.ts"]),
