@@ -77,8 +77,18 @@ def with_runner(raw: Mapping[str, Json], chosen: str | None) -> dict[str, Json]:
 
 
 def full_name(runner: Mapping[str, Json]) -> str:
-    """The full type of a `taskRunner:` as written."""
-    return registry.full_name("task_runner", str(runner["type"])) or str(runner["type"])
+    """The type of a `taskRunner:` as written, short or by an older name, under its own name today."""
+    return _own_name(str(runner["type"]))
+
+
+@cache
+def _own_name(written: str) -> str:
+    name = registry.full_name("task_runner", written) or written
+    try:
+        own = registry.load("task_runner", name).model_fields["type"].default
+    except (NotFound, ImportError):
+        return name
+    return own if isinstance(own, str) and registry.full_name("task_runner", own) else name
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.runtime.runner_choice import DOCKER, PROCESS, with_runner
+from orchestrator.runtime.runner_choice import DOCKER, PROCESS, full_name, with_runner
 from orchestrator.settings import load
 
 
@@ -17,6 +17,19 @@ from orchestrator.settings import load
 )
 def test_a_task_that_names_its_runner_stays_as_it_is(named: dict[str, Any]) -> None:
     assert with_runner({"type": "t", **named}, PROCESS) == {"type": "t", **named}
+
+
+@pytest.mark.parametrize(
+    ("written", "own"),
+    [
+        ("core.runner.Process", PROCESS),
+        ("io.kestra.core.models.tasks.runners.types.ProcessTaskRunner", PROCESS),
+        ("scripts.runner.docker.DockerTaskRunner", DOCKER),
+        ("com.acme.Unknown", "com.acme.Unknown"),
+    ],
+)
+def test_a_runner_is_known_by_its_name_of_today(written: str, own: str) -> None:
+    assert full_name({"type": written}) == own
 
 
 def test_a_chosen_runner_is_added_and_keeps_the_properties_given_for_it() -> None:
