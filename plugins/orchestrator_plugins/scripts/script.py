@@ -145,7 +145,11 @@ class Commands(Running):
     def argv(self, ctx: RunContext, desk: Desk) -> tuple[str, ...]:
         if not self.before_commands and not self.interpreter:
             return shown(ctx, desk, tuple(with_local_copies(ctx, word, desk) for word in words(ctx, self.commands)))
-        return self.interpreted(ctx, self.joined(ctx, words(ctx, self.commands), desk), desk)
+        return self.interpreted(ctx, self.joined(ctx, self.lines(ctx), desk), desk)
+
+    def lines(self, ctx: RunContext) -> Sequence[str]:
+        """The commands as they are given to the interpreter."""
+        return words(ctx, self.commands)
 
 
 class Script(Running):
