@@ -1,4 +1,6 @@
-"""Script tasks on a real server: only `taskRunner.type` changes between its runs, and nothing that a user sees does."""
+"""Script tasks on a real server: only `taskRunner.type` changes between its runs, and nothing that a user sees does.
+
+The third runner is that of `examples/acme_runner`, installed as a third party's package would be."""
 
 from __future__ import annotations
 
@@ -12,10 +14,12 @@ from typing import Any
 import pytest
 
 from tests.integration.local_server import LocalServer, local_server
+from tests.third_party import installed
 
 pytestmark = [pytest.mark.ray, pytest.mark.docker, pytest.mark.timeout(300)]
 
 PROCESS, DOCKER = "io.kestra.plugin.core.runner.Process", "io.kestra.plugin.scripts.runner.docker.Docker"
+RUNNERS = {"process": PROCESS, "docker": DOCKER, "acme": "com.acme.runner.Nice"}
 SECRET = "canary-of-the-scripts"
 SHELL, PYTHON = "io.kestra.plugin.scripts.shell", "io.kestra.plugin.scripts.python"
 FLOW = (
@@ -88,8 +92,9 @@ tasks:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    environ = {"SECRET_CANARY": base64.b64encode(SECRET.encode()).decode()}
-    with local_server(tmp_path_factory.mktemp("scripts"), environ=environ) as made:
+    folder = tmp_path_factory.mktemp("scripts")
+    environ = {"SECRET_CANARY": base64.b64encode(SECRET.encode()).decode(), "PYTHONPATH": str(installed(folder))}
+    with local_server(folder, environ=environ) as made:
         for path, text in {"/dir/of-namespace.txt": "of the namespace", "/not.txt": "no"}.items():
             _upload(made, f"/api/v1/namespaces/acme.scripts/files?path={urllib.parse.quote(path)}", "fileContent", text)
         yield made
@@ -103,7 +108,7 @@ def _upload(server: LocalServer, path: str, name: str, text: str) -> Any:
 @pytest.fixture(scope="module")
 def runs(server: LocalServer) -> Mapping[str, Mapping[str, Any]]:
     """What each runner's execution of the same tasks shows to a user, by task."""
-    return {runner: _shown(server, runner, kind) for runner, kind in {"process": PROCESS, "docker": DOCKER}.items()}
+    return {runner: _shown(server, runner, kind) for runner, kind in RUNNERS.items()}
 
 
 def _shown(server: LocalServer, runner: str, kind: str) -> dict[str, Any]:
@@ -134,10 +139,11 @@ def _text(server: LocalServer, execution: str, uri: str) -> str:
     return found.decode()
 
 
-def test_a_task_gives_the_same_wherever_it_runs(runs: Mapping[str, Mapping[str, Any]]) -> None:
-    process, docker = runs["process"], runs["docker"]
-    assert {task: (process[task], facts) for task, facts in docker.items() if facts != process[task]} == {}
-    assert set(process) == set(docker)
+@pytest.mark.parametrize("other", ["docker", "acme"])
+def test_a_task_gives_the_same_wherever_it_runs(runs: Mapping[str, Mapping[str, Any]], other: str) -> None:
+    here, there = runs["process"], runs[other]
+    assert {task: (here[task], facts) for task, facts in there.items() if facts != here[task]} == {}
+    assert set(here) == set(there)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +160,7 @@ def test_a_task_gives_the_same_wherever_it_runs(runs: Mapping[str, Mapping[str, 
     ],
 )
 def test_states_and_exit_codes_are_the_commands_own(runs: Mapping[str, Mapping[str, Any]], task: str, state: str, code: int) -> None:
-    assert [(facts[task]["state"], facts[task]["outputs"]["exitCode"]) for facts in runs.values()] == [(state, code)] * 2
+    assert [(facts[task]["state"], facts[task]["outputs"]["exitCode"]) for facts in runs.values()] == [(state, code)] * len(RUNNERS)
 
 
 def test_files_outputs_and_metrics_are_what_was_written(runs: Mapping[str, Mapping[str, Any]]) -> None:
