@@ -44,7 +44,8 @@ class DbtSpeech(Speech):
         info = event["info"]
         level = level_of(info.get("level"))
         self.warned = self.warned or level is Level.WARN
-        self.ctx.logger.log(level, str(info.get("msg", "")))
+        if message := str(info.get("msg") or ""):  # it leaves lines empty for people
+            self.ctx.logger.log(level, message)
         if info.get("name") == "StatsLine":
             stats = (event.get("data") or {}).get("stats") or {}
             for name, known in _STATS.items():

@@ -60,4 +60,4 @@ POWERSHELL = Language(
     inline=(*POWERSHELL_OPTIONS, "-Command"),
     called=in_powershell,
 )
-DBT = Language(image="ghcr.io/kestra-io/dbt", suffix=".sh", env=_PIP)
+DBT = Language(image="ghcr.io/kestra-io/dbt", suffix=".sh", env={**_PIP, "DBT_USE_COLORS": "false"})
