@@ -152,6 +152,10 @@ class Context(RunContext):
     def tools(self) -> JobTools:
         return Tools(self._parts)
 
+    def adopts(self) -> bool:
+        adopted = self._parts.adopted
+        return adopted is not None and adopted.key == job_key(self.info)
+
     def run_job(self, runner: TaskRunner, job: Job, said: LogSink) -> JobExit:
         parts = self._parts
         if parts.known.values:

@@ -158,6 +158,9 @@ class RunContext(Protocol):
 
     def tools(self) -> JobTools: ...
 
+    def adopts(self) -> bool:
+        """Whether this run goes on with a job that was named before: what it is to find may be laid out, and in its hands, already."""
+
     def run_job(self, runner: TaskRunner, job: Job, said: LogSink) -> JobExit:
         """Run a job to its end: named and saved, started or adopted, watched, its output files brought into the working
         directory, removed. Raises JobRejected, RunnerUnavailable, JobLost, TimedOut."""

@@ -247,6 +247,7 @@ class FakeContext(RunContext):
         self.metrics: list[tuple[str, str, float, Mapping[str, str]]] = []
         self.labels: dict[str, str] = {}
         self.secrets: set[str] = set()
+        self.adopting = False
         self.asked_runner: Mapping[str, Json] | None = None
         self.jobs: list[Job] = []
 
@@ -328,6 +329,9 @@ class FakeContext(RunContext):
 
     def tools(self) -> JobTools:
         return self.job_tools
+
+    def adopts(self) -> bool:
+        return self.adopting
 
     def run_job(self, runner: TaskRunner, job: Job, said: LogSink) -> JobExit:
         self.jobs.append(job)

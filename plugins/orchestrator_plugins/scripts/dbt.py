@@ -91,7 +91,7 @@ class DbtCLI(Commands):
         super().lay_out(ctx, desk)
         profiles = ctx.render(self.profiles)
         if profiles:
-            (desk.folder / "profiles.yml").write_text(profiles)
+            (desk.folder / "profiles.yml").write_text(profiles, encoding="utf-8")
         if self.load_manifest is not None:
             self._load(ctx, self.load_manifest, self._project(ctx) / MANIFEST)
 
@@ -105,7 +105,7 @@ class DbtCLI(Commands):
         except NotFound:
             return ctx.logger.warn("`loadManifest` names a key that is not there: dbt begins without a manifest")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text_of(manifest))
+        path.write_text(text_of(manifest), encoding="utf-8")
 
     def lines(self, ctx: RunContext) -> Sequence[str]:
         return [self._added(ctx, command) if command.startswith("dbt") else command for command in words(ctx, self.commands)]

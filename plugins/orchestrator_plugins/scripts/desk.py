@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,10 @@ class Desk:
         """Where the command finds each output file that is named outright."""
         return {name: self.seen(name) for name in patterns if not is_glob(name)}
 
+    def is_laid_out(self) -> bool:
+        """Whether there is anything but what is made on coming here."""
+        return any(path.name != self.output_dir for path in self.folder.iterdir())
+
     def own_names(self) -> tuple[str, ...]:
         """How the names of files begin that no glob of output files means."""
         return (STORED, SCRIPT, self.own_name("", plain=True))
@@ -59,8 +64,10 @@ class Desk:
         return f"{self.seen_as}/{name}"
 
     def write(self, name: str, text: str) -> str:
-        """Put a text beside the command; its path as the command sees it."""
-        (self.folder / name).write_text(text)
+        """Put a text beside the command; its path as the command sees it. A command that is reading it already is not disturbed."""
+        path, aside = self.folder / name, self.folder / f"{name}.new"
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
         return self.seen(name)
 
 

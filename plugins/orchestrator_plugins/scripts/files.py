@@ -59,7 +59,7 @@ def put_input_files(ctx: RunContext, files: Collection[str] | None, folder: Path
         if text.strip().startswith(_SCHEMES):
             _fetch(ctx, text.strip(), path)
         else:
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
 
 
 def _last_name(uri: str) -> str:

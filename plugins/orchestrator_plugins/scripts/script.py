@@ -33,7 +33,8 @@ class Running(ScriptTask):
         ctx = ctx.with_variables(desk.variables())
         patterns = checked_patterns(ctx.render(self.output_files) or ())
         ctx = ctx.with_variables({"outputFiles": desk.of_outputs(patterns)})
-        self.lay_out(ctx, desk)
+        if not (ctx.adopts() and desk.is_laid_out()):
+            self.lay_out(ctx, desk)
         said = self.hearing(ctx)
         ended = ctx.run_job(runner, self._job(ctx, desk, patterns), said)
         return self.result(ctx, ended, said, keep_output_files(ctx, desk, patterns))
