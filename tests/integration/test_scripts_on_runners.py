@@ -9,11 +9,12 @@ import re
 import subprocess
 import urllib.parse
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.local_server import LocalServer, local_server
+from tests.integration.local_server import LocalServer, eventually, local_server
 from tests.third_party import installed
 
 pytestmark = [pytest.mark.ray, pytest.mark.docker, pytest.mark.timeout(300)]
@@ -184,6 +185,36 @@ def test_a_secret_is_shown_by_none(server: LocalServer, runs: Mapping[str, Mappi
         assert [text for _, text in facts["secret"]["lines"]] == ["2", "says ********"]
     found = subprocess.run(["grep", "-rlF", SECRET, str(server.data)], capture_output=True, text=True, check=False).stdout
     assert [path for path in found.split() if not path.endswith("settings.json")] == []
+
+
+def test_a_secret_stands_on_no_command_line_while_it_is_used(server: LocalServer) -> None:
+    tasks = "".join(
+        f"""
+      - id: {name}
+        type: {SHELL}.Commands
+        containerImage: test/python
+        taskRunner: {{type: {kind}}}
+        env: {{TOKEN: "{{{{ secret('CANARY') }}}}"}}
+        commands: ["echo {{{{ secret('CANARY') }}}} >/dev/null", echo up, sleep 300]"""
+        for name, kind in RUNNERS.items()
+    )
+    flow = server.flow(f"id: canary\nnamespace: acme.scripts\ntasks:\n  - id: all\n    type: io.kestra.plugin.core.flow.Parallel\n    tasks:{tasks}\n")
+    execution = server.execute(flow)["id"]
+    eventually(lambda: server.logs(execution).count("up") == len(RUNNERS), within=60, what="all three are up")
+    commands = [text for path in Path("/proc").glob("[0-9]*/cmdline") if (text := _read(path)) and SECRET in text]
+    label = f"label=kestra.io/execution-id={execution}"
+    (container,) = subprocess.run(["docker", "ps", "-q", "--filter", label], capture_output=True, text=True, check=True).stdout.split()
+    shown = subprocess.run(["docker", "inspect", container], capture_output=True, text=True, check=True).stdout
+    server.call("DELETE", f"/api/v1/executions/{execution}/kill")
+    assert server.ended(execution)["state"]["current"] == "KILLED"
+    assert (commands, SECRET in shown, f"{execution}" in shown) == ([], False, True)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it has ended meanwhile
+        return ""
 
 
 @pytest.mark.parametrize(
