@@ -83,8 +83,10 @@ class TaskRunner(PluginModel, ABC):
         return local
 
     def takes_files(self) -> bool:
-        """Whether files travel to the command and back. Where they do not (a cloud job without a bucket), what must be a file is refused."""
-        return True
+        """Whether files travel to the command and back; what must be a file is refused where they do not.
+
+        As it stands: a runner that has a property `bucket` takes none unless it is set."""
+        return "bucket" not in type(self).model_fields or bool(getattr(self, "bucket", None))
 
     def bucket_path(self, job_key: str, installation: str) -> str | None:
         """The job's own prefix in a bucket (`s3://bucket/<installation>/<key>`); None where its files travel without one."""
