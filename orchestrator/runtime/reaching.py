@@ -37,9 +37,8 @@ class Known:
         return masker(text)
 
     def holds(self, text: str) -> bool:
-        """Whether a secret seen so far stands in the text."""
-        with self._lock:
-            return any(value in text for value in self._values)
+        """Whether a secret seen so far stands in the text, as it is or in one of the forms that are masked."""
+        return self.mask(text) != text
 
     @property
     def values(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class PythonTask(Running):
     )
     dependency_cache_enabled: Dynamic[bool] = Field(True, description="Whether a worker keeps installed packages for later runs that ask for the same.")
     package_manager: Dynamic[Literal["UV", "PIP"]] = Field("UV", description="What installs them: uv where it is there, else pip; or pip.")
-    python_version: Dynamic[Text] | None = Field(
+    python_version: Dynamic[str] | None = Field(  # no number: 3.10 is 3.1
         None, description="The Python to use: it chooses the image where none is named, and on a worker which of its Pythons.", examples=["3.12"]
     )
 

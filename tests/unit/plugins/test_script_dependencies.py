@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from orchestrator import registry
 from orchestrator.sdk import Json, Level, TaskFailed
@@ -182,6 +183,11 @@ def test_the_version_chooses_the_image_where_none_is_named() -> None:
     assert kind.model_validate(given).image() == "python:3.12-slim"
     assert kind.model_validate({**given, "containerImage": "mine"}).image() == "mine"
     assert kind.model_validate({**given, "docker": {"image": "mine:2"}}).image() == "mine:2"
+
+
+def test_the_version_is_no_number_which_would_lose_its_last_zero() -> None:
+    with pytest.raises(ValidationError):
+        registry.load("task", "io.kestra.plugin.scripts.python.Script").model_validate({"id": "t", "type": "x", "script": "x", "pythonVersion": 3.10})
 
 
 def test_the_version_that_is_there_is_used_as_it_is(ctx: FakeContext) -> None:
