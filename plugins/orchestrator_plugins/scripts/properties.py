@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from orchestrator.sdk import Dynamic, Json, Parsed, PluginModel, RunContext, Task, Text
+from orchestrator.sdk import Dynamic, Json, Parsed, PluginModel, RunContext, Task, Template, Text, text_of
 from orchestrator_plugins.scripts.languages import Language
 
 PROCESS = "io.kestra.plugin.core.runner.Process"
@@ -19,8 +20,18 @@ Words = Annotated[tuple[Dynamic[Text], ...], BeforeValidator(lambda value: (valu
 
 
 def words(ctx: RunContext, written: Words) -> tuple[str, ...]:
-    """Every word rendered."""
-    return tuple(ctx.render(word) for word in written)
+    """Every word rendered; a lone template that gives a list stands for all its items."""
+    rendered = tuple(ctx.render(word) for word in written)
+    return _items(rendered[0]) if len(rendered) == 1 and isinstance(written[0], Template) else rendered
+
+
+def _items(text: str) -> tuple[str, ...]:
+    try:
+        found = json.loads(text) if text.startswith("[") else None
+    except ValueError:
+        found = None
+    plain = isinstance(found, list) and all(isinstance(item, str | int | float) for item in found)
+    return tuple(text_of(item) for item in found or ()) if plain else (text,)
 
 
 class NamespaceFiles(PluginModel):

@@ -161,7 +161,7 @@ class Script(Running):
     def argv(self, ctx: RunContext, desk: Desk) -> tuple[str, ...]:
         language = self.language
         if language.program is None:
-            return self.interpreted(ctx, self.joined(ctx, words(ctx, (self.script,)), desk), desk)
+            return self.interpreted(ctx, self.joined(ctx, (ctx.render(self.script),), desk), desk)
         source = with_local_copies(ctx, ctx.render(self.script), desk)
         name = desk.own_name(language.suffix, plain=language.plain_name)
         source = language.prepared(source, desk.seen(name))

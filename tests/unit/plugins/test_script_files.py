@@ -12,6 +12,7 @@ from orchestrator import registry
 from orchestrator.sdk import Job, Json, Level, TaskFailed
 from orchestrator.sdk.fakes import FakeContext, LocalProcesses
 from orchestrator_plugins.process.runner import Process
+from orchestrator_plugins.scripts.properties import words
 from orchestrator_plugins.scripts.script import Running
 
 SPACES = {"acme": {"/q.sql": "select 1", "/dir/a.txt": "of acme"}, "acme.other": {"/dir/a.txt": "of other", "/b.txt": "b"}}
@@ -43,6 +44,22 @@ def build(name: str, **properties: Any) -> Running:
 
 def made(ctx: FakeContext) -> Job:
     return ctx.jobs[-1]
+
+
+# --- commands
+
+
+@pytest.mark.parametrize("written", ["{{ several }}", ["{{ several }}"]])
+def test_a_lone_template_that_gives_a_list_is_all_its_commands(ctx: FakeContext, written: Any) -> None:
+    ctx.variables["several"] = ["echo one", "echo 2"]
+    build("shell.Commands", commands=written).run(ctx)
+    assert [line for _, line in ctx.logger.lines] == ["one", "2"]
+
+
+@pytest.mark.parametrize("command", ["[ 1 = 1 ] && echo {{ word }}", "{{ word }}", "[{{ word }}", '[{"a": {{ word }}}]'])
+def test_a_command_that_only_looks_like_a_list_is_one(ctx: FakeContext, command: str) -> None:
+    ctx.variables["word"] = 1
+    assert words(ctx, build("shell.Commands", commands=[command]).commands) == (command.replace("{{ word }}", "1"),)  # type: ignore[attr-defined]
 
 
 # --- input files
