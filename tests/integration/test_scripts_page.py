@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,9 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
             if mark != "server":  # it is there
                 typing.type(mark, block)
         typing.type("", "orchestrator run secret.yaml")
+        kept = Path(tempfile.gettempdir()) / f"orchestrator-{server.call('GET', '/api/v1/configs')['uuid']}" / "cache"
+        assert [path.name[:7] for path in kept.iterdir()] == ["python-"]
+    shutil.rmtree(kept)
 
 
 @pytest.mark.parametrize("text", FLOWS.values(), ids=[name or "other" for name in FLOWS])
