@@ -19,7 +19,8 @@ import time
 from typing import Any
 
 VARIABLE = "PYTHON_DEPENDENCIES"
-OLD = 30 * 86400.0  # seconds after which packages that nobody used are removed
+A_DAY = 86400.0  # seconds
+OLD = 30 * A_DAY  # after which packages that nobody used are removed
 INDEXES = ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
 UNREACHED = (
     "connect",
@@ -77,17 +78,20 @@ def provided(asked: dict[str, Any]) -> str:
     """A folder with the packages, made unless it is kept from before."""
     packages, cache = asked["packages"], asked.get("cache")
     if cache is None:
-        return made(packages, asked["manager"], tempfile.mkdtemp(prefix=".script-packages-", dir=asked.get("beside")))
+        beside = asked.get("beside")  # None: a container, which goes with all that is in it
+        return made(packages, asked["manager"], tempfile.mkdtemp(prefix=".script-packages-", dir=beside), {"UV_NO_CACHE": "1"} if beside is None else {})
     kept = os.path.join(cache, key_of(packages, asked.get("version")))
     if os.path.isdir(kept):
         os.utime(kept)
         return kept
     clear(cache)
-    beside = made(packages, asked["manager"], tempfile.mkdtemp(prefix=".new-", dir=cache))
+    fresh = made(packages, asked["manager"], tempfile.mkdtemp(prefix=".new-", dir=cache), {})
     try:
-        os.rename(beside, kept)
-    except OSError:  # another run was quicker
-        shutil.rmtree(beside, ignore_errors=True)
+        os.rename(fresh, kept)
+    except OSError:
+        if not os.path.isdir(kept):
+            return fresh
+        shutil.rmtree(fresh, ignore_errors=True)  # another run was quicker
     return kept
 
 
@@ -103,14 +107,15 @@ def key_of(packages: list[str], version: str | None) -> str:
     return "python-" + digest.hexdigest()[:32]
 
 
-def made(packages: list[str], manager: str, folder: str) -> str:
+def made(packages: list[str], manager: str, folder: str, more: dict[str, str]) -> str:
+    """The folder, with the packages installed into it. Ends this program when they cannot be."""
     began = time.monotonic()
     uv = shutil.which("uv") if manager == "UV" else None
     command = [uv, "pip", "install", "--quiet", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install", "--quiet"]
     wanted = os.path.join(folder, ".requirements.txt")  # not on the command line: an address may hold a password
     with open(os.open(wanted, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write("\n".join(packages) + "\n")
-    environ = {"UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1", "UV_LINK_MODE": "copy", **os.environ}  # the machine's own certificates, as pip's
+    environ = {"UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1", "UV_LINK_MODE": "copy", **more, **os.environ}  # the machine's own certificates, as pip's
     done = subprocess.run(  # noqa: S603
         [*command, "--target", folder, "-r", wanted], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, check=False, text=True, errors="replace"
     )
@@ -144,10 +149,13 @@ def add(folder: str) -> None:
 
 
 def clear(cache: str) -> None:
-    """Remove what nobody has used for long, and what an install that was ended left behind."""
+    """Remove what nobody has used for long, and what an install that was ended left behind. Another run may do the same meanwhile."""
     for entry in os.scandir(cache):
-        age = time.time() - entry.stat().st_mtime
-        if age > OLD or (entry.name.startswith(".new-") and age > 86400):
+        try:
+            age = time.time() - entry.stat().st_mtime
+        except OSError:
+            continue
+        if age > OLD or (entry.name.startswith(".new-") and age > A_DAY):
             shutil.rmtree(entry.path, ignore_errors=True)
 
 
