@@ -179,6 +179,9 @@ def _from_file(path: Path, *, given: bool) -> dict[str, Any]:
     variables = flat.pop("variables", None) or {}
     if isinstance(variables, Mapping) and "globals" in variables:
         flat["globals"] = variables["globals"]
+    scripts = flat.pop("scripts", None) or {}
+    if isinstance(scripts, Mapping) and "defaultRunner" in scripts:
+        flat["default_runner"] = scripts["defaultRunner"]
     unknown = sorted(set(flat) - set(Settings.model_fields))
     if unknown:
         near = get_close_matches(unknown[0], Settings.model_fields, 1)

@@ -141,6 +141,12 @@ class Context(RunContext):
             self._parts.folders.add(key)
         return self._parts.node.working_dir(key)
 
+    def cache_dir(self) -> Path:
+        return self._parts.node.cache_dir()
+
+    def holds_secret(self, text: str) -> bool:
+        return self._parts.known.holds(text)
+
     def runner(self, spec: Mapping[str, Json] | None) -> TaskRunner:
         properties = self._renderer.render_any(dict(spec or {}), self.variables)
         if not properties.get("type"):
@@ -152,6 +158,10 @@ class Context(RunContext):
 
     def tools(self) -> JobTools:
         return Tools(self._parts)
+
+    def adopts(self) -> bool:
+        adopted = self._parts.adopted
+        return adopted is not None and adopted.key == job_key(self.info)
 
     def run_job(self, runner: TaskRunner, job: Job, said: LogSink) -> JobExit:
         parts = self._parts

@@ -23,7 +23,7 @@ from orchestrator.model.values import Json, parse_duration
 from orchestrator.runtime.engines import docker_answers
 from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.lazy_values import PartialOutputs, Whole
-from orchestrator.runtime.runner_choice import NO_ENGINE, PROCESS, backend_of, full_name, is_ephemeral, is_script, runner_of
+from orchestrator.runtime.runner_choice import NO_ENGINE, PROCESS, backend_of, full_name, is_ephemeral, is_script, runner_of, with_runner
 from orchestrator.sdk.workspace import Workspace
 from orchestrator.settings import Settings
 
@@ -143,12 +143,10 @@ class Dispatcher:
         answers = view.before_answers(run) or {}
         timeout = answers.get("timeout", spec.timeout)
         placement = run.placement or Placement()
-        raw = dict(spec.raw)
+        raw = with_runner(spec.raw, placement.runner)
         if placement.reason == OF_PLACEMENT:
             raw.pop("runner", None)
             raw["taskRunner"] = self.wish(view, run, spec).steps[placement.step].runner
-        elif placement.runner is not None and not raw.get("taskRunner") and not raw.get("runner"):
-            raw["taskRunner"] = {"type": placement.runner}
         return Dispatch(
             task_run_id=run.id,
             execution_id=run.execution_id,

@@ -28,10 +28,11 @@ def machine_folder(installation: str) -> Path:
 
 @dataclass(frozen=True)
 class Node:
-    """`base` is this worker's own folder; working directories lie below it."""
+    """`base` is this worker's own folder; working directories lie below it. `cache` outlives it, where the machine has one."""
 
     base: Path
     docker_allow: frozenset[str] = field(default_factory=frozenset)
+    cache: Path | None = None
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
@@ -52,6 +53,12 @@ class Node:
     def working_dir(self, key: str) -> Path:
         """The folder of a job key, made when it is not there, for its owner only."""
         path = self.base / "work" / key
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def cache_dir(self) -> Path:
+        """The folder for what can be made again, for its owner only."""
+        path = self.cache or self.base / "cache"
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 

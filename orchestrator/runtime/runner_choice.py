@@ -20,7 +20,10 @@ from orchestrator.sdk import TaskRunner
 
 PROCESS = "io.kestra.plugin.core.runner.Process"
 DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
-NO_ENGINE = "No Docker engine answers and the task names no containerImage: it runs as a process of its worker. Set default_runner to choose."
+NO_ENGINE = (
+    "No Docker engine answers and the task names no containerImage: it runs as a process of its worker. "
+    "Set scripts.defaultRunner (ORCHESTRATOR_DEFAULT_RUNNER) to choose."
+)
 
 Rule = Literal["auto", "docker", "process"]
 
@@ -44,12 +47,9 @@ def runner_of(spec: TaskSpec, *, group: str, rule: Rule, engine_answers: Callabl
     `resources`: it asks for a machine's own, which only a process on that machine can have."""
     if not is_script(spec.type):
         return None, None
-    asked = spec.raw.get("taskRunner")
-    if isinstance(asked, Mapping) and asked.get("type"):
-        return full_name(asked), "named by the task"
-    older = spec.raw.get("runner")
-    if older in ("PROCESS", "DOCKER"):
-        return (PROCESS if older == "PROCESS" else DOCKER), "named by the task's `runner`"
+    named, by = _named(spec.raw)
+    if named is not None:
+        return named, by
     if rule != "auto":
         return (PROCESS if rule == "process" else DOCKER), f"scripts.defaultRunner is {rule}"
     has_image = bool(spec.raw.get("containerImage")) or bool((spec.raw.get("docker") or {}).get("image"))
@@ -62,9 +62,36 @@ def runner_of(spec: TaskSpec, *, group: str, rule: Rule, engine_answers: Callabl
     return PROCESS, NO_ENGINE
 
 
+def _named(raw: Mapping[str, Json]) -> tuple[str | None, str | None]:
+    """The runner that a task itself names, and by which property: `runner` wins over `taskRunner`, which wins over `docker`."""
+    older, asked = raw.get("runner"), raw.get("taskRunner")
+    if older in ("PROCESS", "DOCKER"):
+        return (PROCESS if older == "PROCESS" else DOCKER), "named by the task's `runner`"
+    if isinstance(asked, Mapping) and asked.get("type"):
+        return full_name(asked), "named by the task"
+    return (DOCKER, "named by the task's `docker`") if raw.get("docker") and not asked else (None, None)
+
+
+def with_runner(raw: Mapping[str, Json], chosen: str | None) -> dict[str, Json]:
+    """A task as written with the runner chosen for it; one that names its own stays as it is."""
+    if chosen is None or _named(raw)[0] is not None:
+        return dict(raw)
+    return {**raw, "taskRunner": {**(raw.get("taskRunner") or {}), "type": chosen}}
+
+
 def full_name(runner: Mapping[str, Json]) -> str:
-    """The full type of a `taskRunner:` as written."""
-    return registry.full_name("task_runner", str(runner["type"])) or str(runner["type"])
+    """The type of a `taskRunner:` as written, short or by an older name, under its own name today."""
+    return _own_name(str(runner["type"]))
+
+
+@cache
+def _own_name(written: str) -> str:
+    name = registry.full_name("task_runner", written) or written
+    try:
+        own = registry.load("task_runner", name).model_fields["type"].default
+    except (NotFound, ImportError):
+        return name
+    return own if isinstance(own, str) and registry.full_name("task_runner", own) else name
 
 
 def backend_of(runner_type: str, written: Mapping[str, Json]) -> str:

@@ -47,7 +47,7 @@ class Worker:
 
     `send` delivers a JSON array of reports and returns once they are saved; `services` gives a run its way to the API;
     `base` is a folder of this machine that no other living worker uses: what an earlier one left in it is removed.
-    `may_be_lost`: the head may lose this machine and live on.
+    `cache` is one that outlives workers. `may_be_lost`: the head may lose this machine and live on.
     `isolated_by` tells child processes where their means come from; without it isolated types run in threads too.
     """
 
@@ -70,16 +70,17 @@ class Worker:
         engine_answers: Callable[[], bool] = docker_answers,
         isolated_by: Recipe | None = None,
         may_be_lost: bool = False,
+        cache: Path | None = None,
     ) -> None:
         keep_from_oom_killer()
         self.name, self.group, self.slots = name, group, slots
         self._reporter, self._spawner = Reporter(send), Spawner()
-        self._node = Node(base, frozenset(docker_allow))
+        self._node = Node(base, frozenset(docker_allow), cache)
         self._isolation = Isolation(self._spawner, isolated_by, environment=lambda: self._node.isolated_environment, folder=base) if isolated_by else None
         self._tidying = Crew(MOST_TIDYING, "tidy")
-        self._backends = Backends(installation, self._node, services, own_folders=self._keeps_folders)
         notes = MachineNotes(machine_folder(installation))
         self._guarding = Guarding(notes, place=name, group=group, environ=lambda: self._node.own_environment, is_needed=may_be_lost)
+        self._backends = Backends(installation, self._node, services, own_folders=self._keeps_folders)
         self._place = Place(
             name=name,
             reporter=self._reporter,

@@ -101,6 +101,16 @@ class TaskRunner(PluginModel, ABC):
         """The working directory as the command sees it."""
         return local
 
+    def takes_files(self) -> bool:
+        """Whether files travel to the command and back; what must be a file is refused where they do not.
+
+        As it stands: a runner that has a property `bucket` takes none unless it is set."""
+        return "bucket" not in type(self).model_fields or bool(getattr(self, "bucket", None))
+
+    def bucket_path(self, job_key: str, installation: str) -> str | None:
+        """The job's own prefix in a bucket (`s3://bucket/<installation>/<key>`); None where its files travel without one."""
+        return None
+
     @abstractmethod
     def prepare(self, job: Job) -> JobHandle:
         """Name what will be made, without making it. The handle is saved before `start`: a crash in between leaves nothing unknown."""

@@ -20,6 +20,7 @@ from tests.integration.local_server import LocalServer, eventually, local_server
 
 HALTING = Path(__file__).resolve().parents[1] / "halting"
 VICTIMS = ("supervisor", "executor", "both")
+SOON_REAPED = {"ORCHESTRATOR_REAP_EVERY": "PT5S", "ORCHESTRATOR_REAP_GRACE": "PT2S"}
 SAID = ["given", *(f"line {number}" for number in range(1, 6)), "last"]
 FLOW = """
 id: halted-{name}
@@ -143,6 +144,6 @@ class CrashSite:
 @contextmanager
 def crash_site(folder: Path, name: str = "docker") -> Iterator[CrashSite]:
     """A site with a server of its own."""
-    environ = {"PYTHONPATH": str(HALTING), **BACKENDS[name].environ}
+    environ = {"PYTHONPATH": str(HALTING), **SOON_REAPED, **BACKENDS[name].environ}
     with local_server(folder, environ=environ) as server:
         yield CrashSite(server, folder, name)
