@@ -52,9 +52,10 @@ ONLY_IN: dict[str, set[str]] = {
     "rich": {"cli"},
     "click": {"cli"},
     "ray": {"runtime.ray_*"},
-    "docker": {"plugins.*.client"},
-    "boto3": {"plugins.*.client"},
+    "docker": {"plugins.*.client", "plugins.*.emulator"},
+    "boto3": {"plugins.*.client", "plugins.*.emulator"},
     "botocore": {"plugins.*.client"},
+    "moto": {"plugins.*.emulator"},
     "google": {"plugins.*.client"},
 }
 ENVIRONMENT = {"orchestrator/settings.py"}  # the only reader of os.environ

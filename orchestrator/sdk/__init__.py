@@ -9,12 +9,13 @@ from orchestrator.errors import (
     NotFound,
     OrchestratorError,
     RunnerUnavailable,
+    StartFailed,
     TaskFailed,
     TimedOut,
 )
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.flow import Retry, TaskSpec, WorkerGroupRef
-from orchestrator.model.job import Job, JobExit, JobHandle
+from orchestrator.model.job import Found, Job, JobExit, JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Duration, Json, Label, format_duration, labels_of, parse_duration
@@ -37,6 +38,7 @@ __all__ = [
     "ExpressionFailed",
     "Files",
     "Flowable",
+    "Found",
     "Job",
     "JobExit",
     "JobHandle",
@@ -68,6 +70,7 @@ __all__ = [
     "RunLogger",
     "RunnerUnavailable",
     "RunningProcess",
+    "StartFailed",
     "State",
     "Task",
     "TaskFailed",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import BinaryIO, ClassVar, Protocol
 
 from orchestrator.model.execution import PhaseName
-from orchestrator.model.job import Job, JobExit, JobHandle
+from orchestrator.model.job import Found, Job, JobExit, JobHandle
 from orchestrator.sdk.plugin import PluginModel
 
 
@@ -82,6 +82,10 @@ class TaskRunner(PluginModel, ABC):
         """The working directory as the command sees it."""
         return local
 
+    def bucket_path(self, job_key: str, installation: str) -> str | None:
+        """The job's own prefix in a bucket (`s3://bucket/<installation>/<key>`); None where its files travel without one."""
+        return None
+
     @abstractmethod
     def prepare(self, job: Job) -> JobHandle:
         """Name what will be made, without making it. The handle is saved before `start`: a crash in between leaves nothing unknown."""
@@ -90,11 +94,14 @@ class TaskRunner(PluginModel, ABC):
     def start(self, job: Job, handle: JobHandle, tools: JobTools) -> JobHandle:
         """Make it and let it run, or adopt what `handle` already names; returns the handle with what is known now.
 
-        Gives up early (pull, upload) once `tools.cancelled()`. Raises JobRejected when trying again cannot help."""
+        Gives up early (pull, upload) once `tools.cancelled()`. Raises JobRejected when trying again cannot help, and
+        StartFailed when it may."""
 
     @abstractmethod
     def wait(self, handle: JobHandle, logs: LogSink) -> JobExit:
-        """Block until the job has ended, passing each log line with its offset (repeats are dropped later). Raises JobLost."""
+        """Block until the job has ended, passing each log line with its offset (repeats are dropped later).
+
+        Raises JobLost, and StartFailed when the command was never begun."""
 
     @abstractmethod
     def collect(self, job: Job, handle: JobHandle) -> None:
@@ -112,5 +119,8 @@ class TaskRunner(PluginModel, ABC):
 class Reaper(Protocol):
     """The further power of a runner whose leftovers can be found by label."""
 
+    def ls(self, installation: str) -> Sequence[Found]:
+        """Everything labelled for `installation`, what is to be kept included."""
+
     def reap(self, installation: str, live: Callable[[str], bool]) -> Sequence[str]:
-        """Remove everything labelled for `installation` whose job key is not live; returns what was removed."""
+        """Remove of `ls` what belongs to no live job key and is not to be kept; returns the keys of what was removed."""
