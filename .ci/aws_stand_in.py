@@ -29,7 +29,8 @@ def put(address: str, content, headers: dict[str, str]) -> None:
         shutil.copyfileobj(content, spool)
         length = spool.tell()
         spool.seek(0)
-        request = urllib.request.Request(address, spool, {**SIGNED, **headers, "Content-Length": str(length)}, method="PUT")
+        told = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        request = urllib.request.Request(address, spool, {**SIGNED, **told, **headers}, method="PUT")
         urllib.request.urlopen(request).close()
 
 

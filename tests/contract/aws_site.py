@@ -35,7 +35,7 @@ def need_images() -> None:
 def emulated(**options: Any) -> Iterator[tuple[Emulator, Account]]:
     """A running emulator with an account furnished in it; no container or volume of it is left afterwards."""
     need_images()
-    aws = Emulator(region=REGION, **{"stop_grace": 1.0, **options})
+    aws = Emulator(region=REGION, **{"stop_grace": 1, **options})
     with aws:
         yield aws, aws.furnish()
     assert (containers(aws.id), volumes(aws.id)) == ([], [])

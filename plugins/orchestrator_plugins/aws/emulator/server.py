@@ -58,7 +58,7 @@ class Emulator:
         region: str = "us-east-1",
         images: Mapping[str, str] | None = None,
         pull: bool = False,
-        stop_grace: float = 2.0,
+        stop_grace: int = 2,
     ) -> None:
         """`images` are stand-ins for images that the engine lacks; with `pull` the engine may fetch what it lacks."""
         self.id, self.account, self.faults = uuid.uuid4().hex[:12], account, Faults()

@@ -33,7 +33,7 @@ class Surroundings:
     faults: Faults
     images: Mapping[str, str]
     pull: bool
-    stop_grace: float  # seconds between SIGTERM and SIGKILL; 30 on ECS
+    stop_grace: int  # seconds between SIGTERM and SIGKILL; 30 on ECS
     stream: Callable[[str, str], Put]  # (group, stream) -> where its events are put
     awaited: Callable[[str], bool | None]  # whether a job waited for has succeeded; None: not ended
 
