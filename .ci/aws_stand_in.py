@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Three commands of the AWS CLI, for test images: against an endpoint that asks for a signature and checks none.
 
-    aws s3 cp s3://bucket/key -        aws s3 cp - s3://bucket/key        aws s3api put-object --bucket B --key K --body FILE [--if-none-match '*']
+aws s3 cp s3://bucket/key -        aws s3 cp - s3://bucket/key        aws s3api put-object --bucket B --key K --body FILE [--if-none-match '*']
 """
 
 import os

@@ -24,6 +24,7 @@ from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
+from orchestrator.sdk.spot import Spot
 from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Tasks, Warned
 from orchestrator.sdk.template import Dynamic, Late, Template, is_template
 from orchestrator.sdk.trigger import PollingTrigger, RealtimeTrigger, Trigger
@@ -70,6 +71,7 @@ __all__ = [
     "RunLogger",
     "RunnerUnavailable",
     "RunningProcess",
+    "Spot",
     "StartFailed",
     "State",
     "Task",

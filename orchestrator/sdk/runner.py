@@ -9,7 +9,9 @@ from typing import BinaryIO, ClassVar, Protocol
 
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Found, Job, JobExit, JobHandle
+from orchestrator.model.values import Json
 from orchestrator.sdk.plugin import PluginModel
+from orchestrator.sdk.spot import Spot
 
 
 class RunningProcess(Protocol):
@@ -71,12 +73,30 @@ class TaskRunner(PluginModel, ABC):
     ephemeral: ClassVar[bool] = True  # rents its place: runs under a supervisor and takes no worker slot
     reattaches: ClassVar[bool] = True  # a saved handle is enough to go on after the watching process died
     remote_files: ClassVar[bool] = False  # the command sees the working directory under another path
+    tells_running: ClassVar[bool] = False  # says itself when the command begins, by the phase RUNNING; else it has begun once `start` returns
+    backend_fields: ClassVar[tuple[str, ...]] = ()  # properties that name a place which belongs to no machine: account, region ...; () where it does
 
     type: str
 
     def backend(self) -> str:
         """Names the place whose one supervisor serves this job: an engine's address, an account and region."""
         return "local"
+
+    def price_key(self, job: Job) -> Mapping[str, Json] | None:
+        """What the price book finds a job's price by: `service`, `region`, `spot`, and `machine` or `vcpu` and `memory_mib`.
+
+        None: nobody knows what it costs."""
+        return None
+
+    def start_bound(self) -> timedelta | None:
+        """How long the place may take until the command begins; past it the start has failed. None: as long as it takes."""
+        bound = getattr(self, "wait_until_running", None)
+        return bound if isinstance(bound, timedelta) else None
+
+    def climbs(self, attempt: int) -> bool:
+        """Whether a start after this many failed ones would, failing too, be followed by one of another kind."""
+        spot = getattr(self, "spot", None)
+        return isinstance(spot, Spot) and spot.asks(attempt)
 
     def working_dir(self, job_key: str, local: str) -> str:
         """The working directory as the command sees it."""

@@ -34,7 +34,7 @@ from orchestrator_plugins.aws.detail import STARTED as RUNS
 from orchestrator_plugins.aws.detail import Detail, detail_of
 from orchestrator_plugins.aws.leftovers import found_of, orphans, take_away
 from orchestrator_plugins.aws.naming import account_of, installation_of, staging_prefix, tags_of_job
-from orchestrator_plugins.aws.outcome import KILLED, REMOVED, STOPPED, Double, outcome
+from orchestrator_plugins.aws.outcome import KILLED, REMOVED, STOPPED, outcome
 from orchestrator_plugins.aws.properties import BatchProperties
 from orchestrator_plugins.aws.queues import ensure_queue, remove_queue
 from orchestrator_plugins.aws.reading import Reading, explained
@@ -53,6 +53,8 @@ class Batch(BatchProperties, TaskRunner):
     ephemeral: ClassVar[bool] = True
     reattaches: ClassVar[bool] = True
     remote_files: ClassVar[bool] = True
+    tells_running: ClassVar[bool] = True
+    backend_fields: ClassVar[tuple[str, ...]] = ("computeEnvironmentArn", "region")
 
     def backend(self) -> str:
         return f"aws:{account_of(self.compute_environment_arn)}:{self.region}"
@@ -81,7 +83,7 @@ class Batch(BatchProperties, TaskRunner):
 
     def _queue(self, job: Job) -> str:
         """The queue given, or on demand once the spot ladder's first steps are spent; else one of the job's own, named by its key."""
-        if self.spot is not None and job.attempt >= self.spot.attempts:
+        if self.spot is not None and not self.spot.asks(job.attempt):
             return self.spot.on_demand_job_queue_arn
         return self.job_queue_arn or job.key
 
@@ -164,7 +166,7 @@ class Batch(BatchProperties, TaskRunner):
                     return tools.phase(PhaseName.RUNNING)
                 if detail is not None and detail.status != told:
                     told = detail.status
-                    tools.phase(PhaseName.PROVISIONING, told)
+                    tools.phase(PhaseName.PROVISIONING, f"{told}: {detail.reason}" if detail.reason else told)
                 since = watch.detail.created / 1000 if watch.detail is not None else begun
                 if time.time() - since > self.wait_until_running.total_seconds():
                     self._give_up(backend, job, watch.detail)
@@ -279,7 +281,7 @@ class Batch(BatchProperties, TaskRunner):
     def price_key(self, job: Job) -> Mapping[str, Json] | None:
         """What a run costs by: the service, and what the whole task was given."""
         kind = self._backend().kind_of(self.compute_environment_arn)
-        spot = job.attempt < self.spot.attempts if self.spot is not None else kind.endswith("SPOT")
+        spot = self.spot.asks(job.attempt) if self.spot is not None else kind.endswith("SPOT")
         request = self.resources.request
         service = "aws-fargate" if kind.startswith("FARGATE") else "aws-batch-ec2"
         return {"service": service, "region": self.region, "vcpu": request.cpu, "memory_mib": request.memory, "spot": spot}

@@ -90,10 +90,14 @@ class Poller:
                     self._thread = None
                     return
             pause = self._looked(watches, pause)
-            with self._changed:
-                rest = max(pause, min((watch.interval for watch in self._watches), default=0.0))
-                self._changed.wait_for(lambda: self._new and not pause, rest)
-            time.sleep(SOONEST)
+            self._rest(pause)
+
+    def _rest(self, pause: float) -> None:
+        """Until the next look is due, or wanted; where the service wants fewer calls, to the end."""
+        with self._changed:
+            seconds = max(pause, min((watch.interval for watch in self._watches), default=0.0))
+            self._changed.wait_for((lambda: False) if pause else (lambda: self._new), seconds)
+        time.sleep(SOONEST)
 
     def _looked(self, watches: Sequence[Watch], pause: float) -> float:
         """Look once; how long to rest at least."""

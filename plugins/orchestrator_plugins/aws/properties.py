@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from orchestrator.sdk import Duration, Late, PluginModel, Text
+from orchestrator.sdk import Duration, Late, PluginModel, Spot, Text
 
 SIDECAR = "ghcr.io/kestra-io/awsbatch:latest"
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*$", re.IGNORECASE)
@@ -51,12 +51,10 @@ class SidecarResources(PluginModel):
     request: SidecarRequest = SidecarRequest()
 
 
-class Spot(PluginModel):
-    """The ladder from spot capacity to capacity on demand."""
+class QueuedSpot(Spot):
+    """The spot ladder: on AWS a queue is either of the one capacity or of the other."""
 
-    attempts: Late[Annotated[int, Field(ge=1)]] = Field(2, description="How many starts go to the spot queue, `jobQueueArn`, before it is left.")
-    then: Late[Literal["on-demand"]] = Field("on-demand", description="What follows.")
-    on_demand_job_queue_arn: Text = Field(description="The queue for the starts after these.")
+    on_demand_job_queue_arn: Text = Field(description="The queue for the starts that are to be on demand; those before go to `jobQueueArn`.")
 
 
 class BatchProperties(PluginModel):
@@ -83,7 +81,7 @@ class BatchProperties(PluginModel):
     sidecar_image: Text = Field(
         SIDECAR, description="The image that moves files: it has a shell, the AWS CLI (2.17 or newer), tar or Python, and no entry point of its own."
     )
-    spot: Spot | None = Field(None, description="Start on spot capacity, and on demand after so many failed starts.")
+    spot: QueuedSpot | None = Field(None, description="Start on spot capacity, and on demand after so many failed starts.")
     wait_until_completion: Late[Duration] = Field(timedelta(hours=1), description="How long a job may run where the task has no timeout.")
     wait_until_running: Late[Duration] = Field(timedelta(minutes=30), description="How long it may take until a job runs.")
     completion_check_interval: Late[Duration] = Field(timedelta(seconds=5), description="How often jobs and their logs are looked at.")

@@ -109,11 +109,9 @@ class JobsApi:
             raise ClientError(f"JobQueue {body.get('jobQueue')} does not exist")
         latest = now_ms() - self._faults.list_lag * 1000
         found = [job for job in self.jobs.values() if job.queue_arn == queue and job.created <= latest]
-        if filters:
-            found = [job for job in found if _named(job.name, filters)]
-        else:
-            found = [job for job in found if job.status == body.get("jobStatus", "RUNNING")]
-        return _page([job.summary() for job in found], body, "jobSummaryList")
+        status = body.get("jobStatus", "RUNNING")  # it counts only where nothing else is asked for
+        shown = [job.summary() for job in found if (_named(job.name, filters) if filters else job.status == status)]
+        return _page(shown, body, "jobSummaryList")
 
     def _terminate(self, body: Mapping[str, Any]) -> dict[str, Any]:
         job = self.jobs.get(str(body["jobId"]))
