@@ -5,7 +5,8 @@
     python3 .ci/test_images.py --public-names   the same under the public names that cases use (ubuntu, python:3.13 ...), where these are absent
 
 `test/busybox` holds busybox alone; `test/python` holds this interpreter with its standard library, bash, and GNU's small
-tools; `test/aws` is that with a stand-in for the AWS CLI (`aws_stand_in.py`). Public names are for test machines: on a person's they would stand in for the real images.
+tools; `test/aws` is that with a stand-in for the AWS CLI (`aws_stand_in.py`). Public names are for test machines: on a
+person's they would stand in for the real images.
 """
 
 from __future__ import annotations

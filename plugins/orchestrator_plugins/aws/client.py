@@ -77,7 +77,7 @@ def _with_role(session: Session, access: Access, role: Role) -> Session:
         extra_args={**extra, **({"ExternalId": role.external_id} if role.external_id else {})},
     )
     assumed = get_session()
-    assumed._credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+    assumed._credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)  # type: ignore[attr-defined]
     return assumed
 
 
@@ -91,9 +91,13 @@ class _Service:
         self._api = self._connected(session, tries=3)
 
     def _connected(self, session: boto3.Session, *, tries: int) -> Any:
-        style = {"s3": {"addressing_style": "path"}} if self._access.endpoint else {}
-        retries = {"mode": "standard", "total_max_attempts": tries}
-        config = Config(connect_timeout=CONNECT, read_timeout=READ, retries=retries, max_pool_connections=32, **style)
+        config = Config(
+            connect_timeout=CONNECT,
+            read_timeout=READ,
+            retries={"mode": "standard", "total_max_attempts": tries},
+            max_pool_connections=32,
+            s3={"addressing_style": "path"} if self._access.endpoint else None,
+        )
         with self._told():
             return session.client(self.name, endpoint_url=self._access.endpoint, config=config)  # type: ignore[call-overload]
 

@@ -77,7 +77,8 @@ class EmulatedJob:
 def _overridden(definition: Mapping[str, Any], request: Mapping[str, Any]) -> Mapping[str, Any]:
     """The task to run: the definition's, a single container in the older form as one named `default`."""
     if "ecsProperties" in definition:
-        return copy.deepcopy(definition["ecsProperties"]["taskProperties"][0])  # type: ignore[no-any-return]
+        task: Mapping[str, Any] = copy.deepcopy(definition["ecsProperties"]["taskProperties"][0])
+        return task
     old, more = dict(definition["containerProperties"]), request.get("containerOverrides", {})
     environment = [*old.get("environment", ()), *more.get("environment", ())]
     container = {**old, **more, "environment": environment, "name": "default", "essential": True}
