@@ -246,7 +246,7 @@ def test_files_secrets_and_outputs_without_a_bucket_are_refused_before_anything_
 ) -> None:
     with pytest.raises(JobRejected, match="set `bucket`"):
         begun(plain, job("true", output_files=("x",)))
-    with pytest.raises(JobRejected, match="a secret.*set `bucket`"):
+    with pytest.raises(JobRejected, match=r"a secret.*set `bucket`"):
         begun(plain, job("echo s3cret", secrets=("s3cret",)))
     (tmp_path / "work/a.txt").write_text("")
     with pytest.raises(JobRejected, match=r"files \(a\.txt\).*set `bucket`"):
