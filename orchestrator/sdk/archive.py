@@ -40,6 +40,11 @@ class Owner:
         return info
 
 
+def is_to_be_packed(folder: Path, owner: Owner) -> bool:
+    """Whether there is anything that an empty folder of root, as an engine makes it, would not be."""
+    return owner != Owner() or any(folder.iterdir())
+
+
 def packed(folder: Path, inside: str, owner: Owner, *, leave_out: str | None, more: Mapping[str, str] | None = None) -> BinaryIO:
     """A tar of a folder's content that unpacks at `/` to the path `inside` (where it stands, when that is empty); of `leave_out`
     only the folder itself. `more` are further files, by name, for the owner's eyes alone."""
