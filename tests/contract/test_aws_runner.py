@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -10,6 +11,7 @@ from orchestrator.sdk import TaskRunner
 from orchestrator.sdk.testing import RunnerContract
 from orchestrator_plugins.aws.emulator import Account, Emulator
 from tests.contract.aws_site import IMAGE, emulated, left, runner_of
+from tests.contract.docker_images import MISSING, image_of_user
 
 pytestmark = pytest.mark.docker
 
@@ -32,6 +34,21 @@ class TestAwsBatch(RunnerContract):
     @pytest.fixture
     def image(self) -> str | None:
         return IMAGE
+
+    @pytest.fixture
+    def unprivileged_image(self) -> Iterator[str | None]:
+        with image_of_user("1234:5678") as made:
+            yield made
+
+    @pytest.fixture
+    def missing_image(self) -> str | None:
+        return MISSING
+
+    @pytest.fixture
+    def bounded_runner(self) -> TaskRunner | None:
+        name = f"ec2-{uuid.uuid4().hex[:8]}"
+        ec2 = self.aws.furnish(environment=name, queue=name, bucket=self.account.bucket, kind="EC2")
+        return runner_of(self.aws, ec2, bucket=None, resources={"request": {"cpu": "1", "memory": "16"}})
 
     def leftovers(self, run: str) -> Sequence[str]:
         return left(self.aws, self.account, run)

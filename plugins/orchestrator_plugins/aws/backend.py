@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
+from weakref import WeakValueDictionary
 
 from orchestrator.sdk import BadSettings, JobRejected
 from orchestrator_plugins.aws.access import Access
@@ -25,6 +26,12 @@ class Backend:
         self.batch, self.logs, self.storage = BatchClient(session, access), LogsClient(session, access), StorageClient(session, access)
         self.poller = Poller(self.batch.describe)
         self._kinds: dict[str, str] = {}
+        self._starts: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+
+    def start_of(self, job_key: str) -> threading.Lock:
+        """Held while a job is looked for and made: of two in this process that start it the second finds it."""
+        with _making:
+            return self._starts.setdefault(job_key, threading.Lock())
 
     def kind_of(self, compute_environment: str) -> str:
         """FARGATE, FARGATE_SPOT, EC2 or SPOT. Raises JobRejected when there is no such environment, or it cannot run our jobs."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -19,7 +18,6 @@ from orchestrator.sdk import (
     JobTools,
     Json,
     LogSink,
-    OrchestratorError,
     PhaseName,
     StartFailed,
     TaskRunner,
@@ -32,7 +30,7 @@ from orchestrator_plugins.aws.backend import Backend, backend_of
 from orchestrator_plugins.aws.definition import GROUP, MAIN_NAME, Shape, definition_of, patterns_of, shape_of, submission_of
 from orchestrator_plugins.aws.detail import STARTED as RUNS
 from orchestrator_plugins.aws.detail import Detail, detail_of
-from orchestrator_plugins.aws.leftovers import found_of, orphans, take_away
+from orchestrator_plugins.aws.leftovers import found_of, orphans, reaped
 from orchestrator_plugins.aws.naming import account_of, installation_of, staging_prefix, tags_of_job
 from orchestrator_plugins.aws.outcome import KILLED, REMOVED, STOPPED, outcome
 from orchestrator_plugins.aws.properties import BatchProperties
@@ -91,18 +89,21 @@ class Batch(BatchProperties, TaskRunner):
 
     def start(self, job: Job, handle: JobHandle, tools: JobTools) -> JobHandle:
         backend = self._backend()
-        known = self._known(backend, handle)
-        if known is not None and not self.resume:
-            self._clear(backend, handle)
-            known = None
-        if known is None and not tools.cancelled():
-            known = self._made(backend, job, handle, tools)
+        with backend.start_of(handle.key):
+            known = self._found_or_made(backend, job, handle, tools)
         if known is None:
             return handle
         if tools.cancelled():  # a stop that came while it was submitted found nothing to stop
             backend.batch.terminate(known, STOPPED)
         self._until_running(backend, known, tools)
         return handle.model_copy(update={"details": {**handle.details, "id": known}})
+
+    def _found_or_made(self, backend: Backend, job: Job, handle: JobHandle, tools: JobTools) -> str | None:
+        known = self._known(backend, handle)
+        if known is not None and not self.resume:
+            self._clear(backend, handle)
+            known = None
+        return known if known is not None or tools.cancelled() else self._made(backend, job, handle, tools)
 
     def _known(self, backend: Backend, handle: JobHandle) -> str | None:
         """The id of the job that does the work of this handle, if there is one: of several that which has begun."""
@@ -271,12 +272,7 @@ class Batch(BatchProperties, TaskRunner):
 
     def reap(self, installation: str, live: Callable[[str], bool]) -> Sequence[str]:
         found = self.ls(installation)
-        removed = []
-        for one in orphans(found, {one.key for one in found if live(one.key)}):
-            with suppress(OrchestratorError):  # it is tried again the next time
-                take_away(self._backend(), one)
-                removed.append(one.key)
-        return sorted(set(removed))
+        return reaped(self._backend(), orphans(found, {one.key for one in found if live(one.key)}))
 
     def price_key(self, job: Job) -> Mapping[str, Json] | None:
         """What a run costs by: the service, and what the whole task was given."""

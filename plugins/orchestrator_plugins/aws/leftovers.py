@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.sdk import Found
+from orchestrator.sdk import Found, OrchestratorError
 from orchestrator_plugins.aws.backend import Backend
 from orchestrator_plugins.aws.naming import JOB, KEEP, belongs, staging_prefix
 from orchestrator_plugins.aws.outcome import REMOVED
 from orchestrator_plugins.aws.poller import MOST
 from orchestrator_plugins.aws.queues import remove_queue
 
+GOING, PAUSE = 60.0, 0.5  # seconds that jobs may take to end, and between looks
 UNENDED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 
 
@@ -50,11 +53,30 @@ def orphans(found: Sequence[Found], live: Iterable[str]) -> list[Found]:
     return sorted((one for one in found if one.key not in spared), key=lambda one: order.index(one.kind))
 
 
-def take_away(backend: Backend, one: Found) -> None:
-    """Remove one thing; what is gone is success."""
-    if one.kind == "job":
-        backend.batch.terminate(one.name, REMOVED)
-    elif one.kind == "job-definition":
+def reaped(backend: Backend, doomed: Sequence[Found]) -> Sequence[str]:
+    """Remove these things; the keys of those that are gone. What cannot be removed now is tried again the next time."""
+    jobs = [one.name for one in doomed if one.kind == "job"]
+    for job in jobs:
+        backend.batch.terminate(job, REMOVED)
+    deadline = time.monotonic() + GOING
+    while _unended(backend, jobs) and time.monotonic() < deadline:
+        time.sleep(PAUSE)
+    removed = {one.key for one in doomed if one.kind == "job"}
+    for one in doomed:
+        with suppress(OrchestratorError):
+            _take_away(backend, one)
+            removed.add(one.key)
+    return sorted(removed)
+
+
+def _unended(backend: Backend, jobs: Sequence[str]) -> bool:
+    chunks = (jobs[at : at + MOST] for at in range(0, len(jobs), MOST))
+    return any(job["status"] in UNENDED for chunk in chunks for job in backend.batch.describe(chunk))
+
+
+def _take_away(backend: Backend, one: Found) -> None:
+    """Remove one thing that is no job; what is gone is success."""
+    if one.kind == "job-definition":
         backend.batch.deregister(one.name)
     elif one.kind == "queue":
         remove_queue(backend.batch, one.name)
