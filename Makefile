@@ -57,6 +57,7 @@ bench-groups: $(STAMP)  ## measure what worker groups promise
 soak: $(STAMP)  ## every failure of the table twenty times, every crash point, a thousand kills (about two hours, as root)
 	$(BIN)/python -m tests.soak.failures
 	$(BIN)/python -m tests.soak.crash_points
+	$(BIN)/python -m tests.soak.crash_points --backend aws
 
 format: $(STAMP)  ## let ruff mend and format
 	$(BIN)/ruff check --fix .

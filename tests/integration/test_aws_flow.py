@@ -1,4 +1,4 @@
-"""The flow of `examples/aws_ecs_fargate_python.yaml`, as it is, on a real server: only endpoints and secrets are configured."""
+"""The flow `aws_ecs_fargate_python.yaml`, as it is, on a real server: only endpoints and secrets are configured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.integration.local_server import LocalServer, eventually, local_server
 
 pytestmark = [pytest.mark.ray, pytest.mark.docker, pytest.mark.timeout(240)]
 
-FLOW = Path(__file__).resolve().parents[2] / "examples/aws_ecs_fargate_python.yaml"
+FLOW = Path(__file__).with_name("aws_ecs_fargate_python.yaml")
 CANARY = "canary-of-the-secret-key"
 SETTINGS = """
 plugin_defaults:
