@@ -23,6 +23,9 @@ def site() -> Iterator[tuple[Emulator, Account]]:
 
 
 class TestAwsBatch(RunnerContract):
+    exit_codes = (0, 3, 255)  # each is a job of two containers
+    signals = (9,)
+
     @pytest.fixture(autouse=True)
     def here(self, site: tuple[Emulator, Account]) -> None:
         self.aws, self.account = site

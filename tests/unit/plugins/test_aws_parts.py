@@ -62,6 +62,7 @@ def definition(job: Job, given: BatchProperties, *, fargate: bool = True, has_fi
 def fits(operation: str, request: Mapping[str, Any]) -> None:
     """Raises AssertionError when the service's own model does not take a request."""
     shape = get_session().get_service_model("batch").operation_model(operation).input_shape
+    assert shape is not None
     report = ParamValidator().validate(dict(request), shape)
     assert not report.has_errors(), report.generate_report()
 
