@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -370,3 +373,19 @@ def test_many_jobs_share_one_look(aws: Emulator, account: Account, job: Callable
     for one in waiting:
         assert one.exit().code != 0
         runner.remove(one.handle)
+
+
+# --- the emulator by itself
+
+
+def test_the_emulator_starts_by_itself_takes_orders_and_ends_when_it_is_told() -> None:
+    command = [sys.executable, "-m", "orchestrator_plugins.aws.emulator", "--port", "0", "--account", "707969873520", "--region", "eu-west-1"]
+    with subprocess.Popen([*command, "--queue", "ours"], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        told = dict(running.stdout.readline().strip().split(": ") for _ in range(5))
+        orders = json.dumps({"hold": ["RUNNABLE", "why"], "glue_logs": 3}).encode()
+        with urllib.request.urlopen(f"{told['endpointOverride']}/emulator/faults", orders, timeout=30) as answer:
+            assert answer.status == 200
+        running.terminate()
+        assert running.wait(SOON) == 0
+    assert told["jobQueueArn"] == "arn:aws:batch:eu-west-1:707969873520:job-queue/ours"

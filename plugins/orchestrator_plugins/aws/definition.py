@@ -66,7 +66,7 @@ def _outermost(parts: Sequence[str]) -> list[str]:
 def definition_of(job: Job, properties: BatchProperties, shape: Shape) -> dict[str, Any]:
     """The request RegisterJobDefinition. Raises JobRejected when it is larger than the service takes."""
     given = shares(properties, fargate=shape.fargate, sidecars=int(shape.inputs) + bool(shape.outputs))
-    containers = [_main(job, shape, given.main)]
+    containers = [_main(job, properties, shape, given.main)]
     if shape.inputs:
         containers.insert(0, _sidecar(INPUTS_NAME, INPUTS, properties, shape, given.sidecar, job.key))
         containers[0]["essential"] = False
@@ -98,9 +98,9 @@ def _task(properties: BatchProperties, shape: Shape, containers: Sequence[Mappin
     return task
 
 
-def _main(job: Job, shape: Shape, share: Share) -> dict[str, Any]:
+def _main(job: Job, properties: BatchProperties, shape: Shape, share: Share) -> dict[str, Any]:
     made: dict[str, Any] = {
-        **_container(MAIN_NAME, str(job.image), share, job.key, shape.working_dir),
+        **_container(MAIN_NAME, str(job.image), share, shape.working_dir, logs=_logs(job.key, properties.region)),
         "command": ["/bin/sh", "-c", MAIN, "orchestrator", shape.working_dir, mark_of(job.key), *job.argv],
         "environment": [{"name": name, "value": value} for name, value in job.env.items()],
         "essential": not shape.outputs,  # the service lets nothing follow an essential container
@@ -113,20 +113,24 @@ def _main(job: Job, shape: Shape, share: Share) -> dict[str, Any]:
 def _sidecar(name: str, text: str, properties: BatchProperties, shape: Shape, share: Share, key: str, more: Sequence[str] = ()) -> dict[str, Any]:
     environment = {"AWS_DEFAULT_REGION": properties.region, **({"AWS_ENDPOINT_URL": properties.endpoint_override} if properties.endpoint_override else {})}
     return {
-        **_container(name, properties.sidecar_image, share, key, shape.working_dir),
+        **_container(name, properties.sidecar_image, share, shape.working_dir, logs=_logs(key, properties.region)),
         "command": ["/bin/sh", "-c", text, "orchestrator", str(shape.bucket), shape.prefix, shape.working_dir, *more],
         "environment": [{"name": name, "value": value} for name, value in environment.items()],
     }
 
 
-def _container(name: str, image: str, share: Share, key: str, working_dir: str) -> dict[str, Any]:
+def _container(name: str, image: str, share: Share, working_dir: str, *, logs: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": name,
         "image": image,
         "resourceRequirements": share.requirements(),
         "mountPoints": [{"sourceVolume": VOLUME, "containerPath": working_dir}],
-        "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": GROUP, "awslogs-stream-prefix": key}},
+        "logConfiguration": {"logDriver": "awslogs", "options": dict(logs)},
     }
+
+
+def _logs(key: str, region: str) -> Mapping[str, str]:
+    return {"awslogs-group": GROUP, "awslogs-region": region, "awslogs-stream-prefix": key}
 
 
 def submission_of(job: Job, properties: BatchProperties, *, queue: str, definition: str) -> dict[str, Any]:

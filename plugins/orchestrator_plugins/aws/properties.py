@@ -71,13 +71,13 @@ class BatchProperties(PluginModel):
     secret_key_id: Text | None = Field(None, description="Secret of the access key.", repr=False)
     session_token: Text | None = Field(None, description="Session token of temporary credentials.", repr=False)
     sts_role_arn: Text | None = Field(None, description="A role to assume for all calls.")
-    sts_role_external_id: Text | None = None
-    sts_role_session_name: Text | None = None
+    sts_role_external_id: Text | None = Field(None, description="The external id that the role asks for.")
+    sts_role_session_name: Text | None = Field(None, description="The name of the role's sessions; `orchestrator` when not set.")
     sts_role_session_duration: Late[Duration] = Field(timedelta(minutes=15), description="How long each session of the role lasts; it is renewed.")
     sts_endpoint_override: Text | None = Field(None, description="Another address of STS alone.")
     endpoint_override: Text | None = Field(None, description="Another address of all services: Batch, S3, CloudWatch Logs, STS.")
-    resources: Resources = Resources()
-    sidecar_resources: SidecarResources = SidecarResources()
+    resources: Resources = Field(Resources(), description="What the whole task is given.")
+    sidecar_resources: SidecarResources = Field(SidecarResources(), description="What each file sidecar takes of that.")
     sidecar_image: Text = Field(
         SIDECAR, description="The image that moves files: it has a shell, the AWS CLI (2.17 or newer), tar or Python, and no entry point of its own."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,10 +19,11 @@ from botocore.stub import Stubber
 from botocore.validate import ParamValidator
 
 from orchestrator import registry
-from orchestrator.sdk import Job, JobExit, JobLost, JobRejected, RunnerUnavailable, StartFailed, TaskFailed, TimedOut
+from orchestrator.sdk import BadSettings, Job, JobExit, JobLost, JobRejected, RunnerUnavailable, StartFailed, TaskFailed, TimedOut
 from orchestrator.sdk.archive import Owner, packed, unpack
 from orchestrator.sdk.testing import Heard
 from orchestrator_plugins.aws.access import Access, access_of
+from orchestrator_plugins.aws.backend import backend_of
 from orchestrator_plugins.aws.batch import Batch
 from orchestrator_plugins.aws.client import StorageClient
 from orchestrator_plugins.aws.definition import definition_of, shape_of, submission_of
@@ -300,3 +303,11 @@ def test_a_further_file_travels_with_a_folder_for_its_owner_alone(tmp_path: Path
         unpack(iter([tar.read()]), PurePosixPath(), tmp_path / "out", lambda name: True)
     assert (tmp_path / "out/.more").read_text() == "text"
     assert (tmp_path / "out/.more").stat().st_mode & 0o777 == 0o600
+
+
+def test_flows_are_checked_without_boto3_and_a_run_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys, orchestrator_plugins.aws.batch; print([name for name in ('boto3', 'botocore', 'moto', 'docker') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    monkeypatch.setitem(sys.modules, "orchestrator_plugins.aws.client", None)
+    with pytest.raises(BadSettings, match=r"pip install 'orchestrator\[aws\]'"):
+        backend_of(Access("nowhere-1", None))
