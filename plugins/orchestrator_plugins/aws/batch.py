@@ -164,7 +164,7 @@ class Batch(BatchProperties, TaskRunner):
             while not tools.cancelled():
                 detail = backend.poller.look(watch, min(LOOK, self._interval))
                 if detail is not None and detail.status in RUNS:
-                    return tools.phase(PhaseName.RUNNING)
+                    return tools.phase(PhaseName.RUNNING) if _has_begun(detail) else None
                 if detail is not None and detail.status != told:
                     told = detail.status
                     tools.phase(PhaseName.PROVISIONING, f"{told}: {detail.reason}" if detail.reason else told)
@@ -281,3 +281,8 @@ class Batch(BatchProperties, TaskRunner):
         request = self.resources.request
         service = "aws-fargate" if kind.startswith("FARGATE") else "aws-batch-ec2"
         return {"service": service, "region": self.region, "vcpu": request.cpu, "memory_mib": request.memory, "spot": spot}
+
+
+def _has_begun(job: Detail) -> bool:
+    """Whether a job that left its queue has come to its command, or may have: one that failed at its start has not."""
+    return not job.ended or job.container(MAIN_NAME).exit_code is not None

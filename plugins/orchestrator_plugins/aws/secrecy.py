@@ -16,11 +16,15 @@ def holds_secret(job: Job) -> bool:
 
 
 def without_secrets(job: Job) -> tuple[Job, str | None]:
-    """What may be shown of a job, and the shell text that gives it back the rest; None where nothing is secret."""
+    """What may be shown of a job, and the shell text that gives it back the rest; None where nothing is secret.
+
+    A variable whose name no shell can set is set by `env`, which the image must have then.
+    """
     if not holds_secret(job):
         return job, None
-    secret = {name for name, value in job.env.items() if _EXPORTED.fullmatch(name) and any(one and one in value for one in job.secrets)}
-    lines = [f"export {name}={shlex.quote(job.env[name])}" for name in sorted(secret)]
-    lines.append("set -- " + " ".join(shlex.quote(word) for word in job.argv))
+    secret = {name: value for name, value in job.env.items() if any(one and one in value for one in job.secrets)}
+    odd = [f"{name}={value}" for name, value in secret.items() if not _EXPORTED.fullmatch(name)]
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in secret.items() if _EXPORTED.fullmatch(name)]
+    lines.append("set -- " + " ".join(shlex.quote(word) for word in (*(("env", *odd) if odd else ()), *job.argv)))
     shown = {name: value for name, value in job.env.items() if name not in secret}
     return job.model_copy(update={"argv": ("true",), "env": shown}), "\n".join(lines) + "\n"
