@@ -133,14 +133,16 @@ def test_tags_are_lower_case_but_for_what_is_matched_on() -> None:
 
 
 def test_no_secret_stays_in_what_may_be_shown_whatever_its_variable_is_called(tmp_path: Path) -> None:
-    job = a_job(argv=("/bin/sh", "-c", "env | grep -a s3c"), env={"A": "1", "TOKEN": "s3c'ret", "odd.name": "my s3c'ret"}, secrets=("s3c'ret",))
+    job = a_job(argv=("env",), env={"A": "1", "TOKEN": "s3c'ret", "odd.name": "my s3c'ret"}, secrets=("s3c'ret",))
     shown, text = without_secrets(job)
     (tmp_path / ".script-secret").write_text(str(text))
     command = ["/bin/sh", "-c", MAIN, "orchestrator", str(tmp_path), mark_of(job.key), *shown.argv]
     said = subprocess.run(command, env=dict(shown.env), capture_output=True, text=True, check=True, start_new_session=True).stdout
     assert shown.env == {"A": "1"}
     assert "s3c" not in str(shown.model_dump(exclude={"secrets"}))
-    assert sorted(said.removesuffix("\n").split("\n")) == ["\x1eo\x1fTOKEN=s3c'ret", "\x1eo\x1fodd.name=my s3c'ret", "\x1ez\x1f0"]
+    lines = said.removesuffix("\n").split("\n")
+    assert sorted(line for line in lines if "s3c" in line) == ["\x1eo\x1fTOKEN=s3c'ret", "\x1eo\x1fodd.name=my s3c'ret"]
+    assert lines[-1] == "\x1ez\x1f0"
     assert not (tmp_path / ".script-secret").exists()
 
 
