@@ -59,6 +59,7 @@ soak: $(STAMP)  ## every failure of the table twenty times, every crash point, a
 	$(BIN)/python -m tests.soak.crash_points
 	$(BIN)/python -m tests.soak.docker_storm
 	$(BIN)/pytest -q --timeout 1200 tests/soak/contract_in_full.py
+	$(BIN)/python -m tests.soak.crash_points --backend aws
 
 format: $(STAMP)  ## let ruff mend and format
 	$(BIN)/ruff check --fix .

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Two small images for the tests, made of this machine's own files: no registry is asked.
+"""Small images for the tests, made of this machine's own files: no registry is asked.
 
-    python3 .ci/test_images.py                  test/busybox, test/python and, where node is, test/node, when they are not up to date
+    python3 .ci/test_images.py                  test/busybox, test/python, test/aws and, where node is, test/node, when they are not up to date
     python3 .ci/test_images.py --public-names   the same under the public names that cases use (ubuntu, python:3.13 ...), where these are absent
 
 `test/busybox` holds busybox alone; `test/python` holds this interpreter with its standard library, bash, and GNU's small
-tools; `test/node` holds node besides. Public names are for test machines: on a person's they would stand in for the real images.
+tools; `test/node` holds node besides, `test/aws` a stand-in for the AWS CLI (`aws_stand_in.py`). Public names are for test
+machines: on a person's they would stand in for the real images.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import IO
 
 BUSYBOX = Path("/bin/busybox")
+AWS = Path(__file__).with_name("aws_stand_in.py")
 PUBLIC_NAMES = {
     "test/python": (
         *("ubuntu:latest", "debian:latest", "alpine:latest", "alpine:3.15.6"),
@@ -183,6 +185,23 @@ def make(image: str, made_from: str) -> None:
     print(f"[images] {image} made", flush=True)
 
 
+def make_aws(made_from: str) -> None:
+    """`test/aws`: one more layer on `test/python`."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        entry = tarfile.TarInfo("usr/local/bin/aws")
+        content = AWS.read_bytes()
+        entry.size, entry.mode = len(content), 0o755
+        tar.addfile(entry, io.BytesIO(content))
+    container = _output("docker", "create", "test/python").strip()
+    try:
+        subprocess.run(["docker", "cp", "-", f"{container}:/"], input=layer.getvalue(), check=True, stdout=subprocess.DEVNULL)
+        _output("docker", "commit", "--change", f"LABEL {LABEL}={made_from}", container, "test/aws:latest")
+    finally:
+        _output("docker", "rm", container)
+    print("[images] test/aws made", flush=True)
+
+
 def name_publicly() -> None:
     """Give our images the public names that no image here has."""
     for image in images():
@@ -196,6 +215,9 @@ def main() -> None:
     for image in images():
         if not up_to_date(image, made_from):
             make(image, made_from)
+    made_from = hashlib.sha256(made_from.encode() + AWS.read_bytes()).hexdigest()[:16]
+    if not up_to_date("test/aws", made_from):
+        make_aws(made_from)
     if "--public-names" in sys.argv[1:]:
         name_publicly()
 

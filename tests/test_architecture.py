@@ -56,9 +56,10 @@ ONLY_IN: dict[str, set[str]] = {
     "rich": {"cli"},
     "click": {"cli"},
     "ray": {"runtime.ray_*"},
-    "docker": {"plugins.*.client"},
-    "boto3": {"plugins.*.client"},
+    "docker": {"plugins.*.client", "plugins.*.emulator"},
+    "boto3": {"plugins.*.client", "plugins.*.emulator"},
     "botocore": {"plugins.*.client"},
+    "moto": {"plugins.*.emulator"},
     "google": {"plugins.*.client"},
 }
 # The only reader of os.environ; the other is a program of its own, run where a script runs, and knows nothing of the project.

@@ -1,6 +1,6 @@
 """Every crash point with every victim: part of `make soak`, or
 
-    python -m tests.soak.crash_points [--backend docker] [--only "after create"]
+    python -m tests.soak.crash_points [--backend docker|aws] [--only "after create"]
 
 At each of them the supervisor, the executor or both are killed. Then: one job was ever made, its lines are there once and
 in order, its exit code and files arrived, and nothing of it is left.
@@ -14,17 +14,19 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from tests.integration.crash_points import BACKENDS, VICTIMS, crash_site
+from tests.integration.aws_crash_points import aws_crash_site
+from tests.integration.crash_points import VICTIMS, crash_site
+
+SITES = {"docker": crash_site, "aws": aws_crash_site}
 
 
 def main() -> int:
     """1 when anything did not hold."""
     options = _options()
-    points = [options.only] if options.only else BACKENDS[options.backend].points
     wrong = 0
     print(f"| halted at | {' | '.join(f'{victim} killed, s' for victim in VICTIMS)} |\n| --- | {'---: | ' * len(VICTIMS)}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="orch-crash-") as folder, crash_site(Path(folder), options.backend) as site:
-        for point in points:
+    with tempfile.TemporaryDirectory(prefix="orch-crash-") as folder, SITES[options.backend](Path(folder)) as site:
+        for point in [options.only] if options.only else site.backend.points:
             row = []
             for victim in VICTIMS:
                 try:
@@ -40,7 +42,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backend", choices=list(BACKENDS), default="docker")
+    parser.add_argument("--backend", choices=list(SITES), default="docker")
     parser.add_argument("--only", help="one point")
     return parser.parse_args()
 

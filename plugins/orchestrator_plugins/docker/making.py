@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from orchestrator.sdk import Job, JobRejected, JobTools, Json, PhaseName, RunnerUnavailable, StartFailed
-from orchestrator_plugins.docker.archive import Owner, is_to_be_packed, packed
+from orchestrator.sdk.archive import Owner, is_to_be_packed, packed
 from orchestrator_plugins.docker.images import ensure_image
 from orchestrator_plugins.docker.properties import DockerProperties
 from orchestrator_plugins.docker.secrecy import SHELL, hidden, holds_secret, kept_file, put_file

@@ -11,8 +11,8 @@ from typing import ClassVar
 from pydantic import PrivateAttr
 
 from orchestrator.sdk import Found, Job, JobExit, JobHandle, JobRejected, JobTools, Json, LogSink, PhaseName, RunnerUnavailable, TaskRunner
+from orchestrator.sdk.archive import unpack
 from orchestrator.sdk.globs import fixed_part, matches
-from orchestrator_plugins.docker.archive import unpack
 from orchestrator_plugins.docker.engines import address, gone, identity, is_of_this_machine, opened
 from orchestrator_plugins.docker.following import followed
 from orchestrator_plugins.docker.making import Making
