@@ -88,6 +88,19 @@ class RunnerUnavailable(Unavailable):
     code = "runner-unavailable"
 
 
+class StartFailed(OrchestratorError):
+    """A job's place could not start its command: tried again by a budget of its own, apart from the flow's retry.
+
+    `reason` is in the service's own words; `kind` is one of IMAGE, CAPACITY, RECLAIMED, LOST, BOUND, SERVICE.
+    """
+
+    code = "start-failed"
+
+    def __init__(self, reason: str, kind: str) -> None:
+        super().__init__(reason)
+        self.reason, self.kind = reason, kind
+
+
 class StoreUnavailable(Unavailable):
     """The database cannot be opened, read or written now."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -14,7 +16,8 @@ class Job(Frozen):
 
     `key` is `[a-z][a-z0-9-]*`, at most 63 characters, the same for a re-dispatch and new for a retry: name what is
     made by it. `working_dir` is the folder on this machine with the input files; what is below it is the upload set.
-    `argv` is complete; `env` is text to text. `labels` go on everything made.
+    `argv` is complete; `env` is text to text. `labels` go on everything made. `attempt` counts the starts of this run
+    that failed before.
     """
 
     key: str
@@ -26,6 +29,7 @@ class Job(Frozen):
     output_dir: str | None = None
     timeout: Duration | None = None
     labels: Mapping[str, str] = Field(default_factory=dict)
+    attempt: int = 0
     secrets: tuple[str, ...] = Field((), repr=False)  # values to mask in what the job prints
 
 
@@ -52,3 +56,15 @@ class JobExit(Frozen):
     oom_killed: bool = False
     reason: str | None = None
     details: Mapping[str, Json] = Field(default_factory=dict)
+
+
+class Found(Frozen):
+    """Something of ours that stands at a back end. `key` is its job's, `name` the back end's own, `state` in its own words."""
+
+    key: str
+    kind: Literal["container", "job", "job-definition", "queue", "prefix", "volume"]
+    name: str
+    state: str
+    created: datetime | None = None
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    keep: bool = False

@@ -9,12 +9,13 @@ from orchestrator.errors import (
     NotFound,
     OrchestratorError,
     RunnerUnavailable,
+    StartFailed,
     TaskFailed,
     TimedOut,
 )
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.flow import Retry, TaskSpec, WorkerGroupRef
-from orchestrator.model.job import Job, JobExit, JobHandle
+from orchestrator.model.job import Found, Job, JobExit, JobHandle
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Duration, Json, Label, format_duration, labels_of, parse_duration
@@ -23,6 +24,7 @@ from orchestrator.sdk.lines import LineSplitter
 from orchestrator.sdk.naming import job_key, job_labels, label_value
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
+from orchestrator.sdk.spot import Spot
 from orchestrator.sdk.task import AnyTask, Flowable, Order, Plan, Task, Tasks, Warned
 from orchestrator.sdk.template import Dynamic, Late, Template, is_template
 from orchestrator.sdk.trigger import PollingTrigger, RealtimeTrigger, Trigger
@@ -37,6 +39,7 @@ __all__ = [
     "ExpressionFailed",
     "Files",
     "Flowable",
+    "Found",
     "Job",
     "JobExit",
     "JobHandle",
@@ -68,6 +71,8 @@ __all__ = [
     "RunLogger",
     "RunnerUnavailable",
     "RunningProcess",
+    "Spot",
+    "StartFailed",
     "State",
     "Task",
     "TaskFailed",

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from typing import BinaryIO, ClassVar, Protocol
 
 from orchestrator.model.execution import PhaseName
-from orchestrator.model.job import Job, JobExit, JobHandle
+from orchestrator.model.job import Found, Job, JobExit, JobHandle
+from orchestrator.model.values import Json
 from orchestrator.sdk.plugin import PluginModel
+from orchestrator.sdk.spot import Spot
 
 
 class RunningProcess(Protocol):
@@ -71,12 +73,30 @@ class TaskRunner(PluginModel, ABC):
     ephemeral: ClassVar[bool] = True  # rents its place: runs under a supervisor and takes no worker slot
     reattaches: ClassVar[bool] = True  # a saved handle is enough to go on after the watching process died
     remote_files: ClassVar[bool] = False  # the command sees the working directory under another path
+    tells_running: ClassVar[bool] = False  # says itself when the command begins, by the phase RUNNING; else it has begun once `start` returns
+    backend_fields: ClassVar[tuple[str, ...]] = ()  # properties that name a place which belongs to no machine: account, region ...; () where it does
 
     type: str
 
     def backend(self) -> str:
         """Names the place whose one supervisor serves this job: an engine's address, an account and region."""
         return "local"
+
+    def price_key(self, job: Job) -> Mapping[str, Json] | None:
+        """What the price book finds a job's price by: `service`, `region`, `spot`, and `machine` or `vcpu` and `memory_mib`.
+
+        None: nobody knows what it costs."""
+        return None
+
+    def start_bound(self) -> timedelta | None:
+        """How long the place may take until the command begins; past it the start has failed. None: as long as it takes."""
+        bound = getattr(self, "wait_until_running", None)
+        return bound if isinstance(bound, timedelta) else None
+
+    def climbs(self, attempt: int) -> bool:
+        """Whether a start after this many failed ones would, failing too, be followed by one of another kind."""
+        spot = getattr(self, "spot", None)
+        return isinstance(spot, Spot) and spot.asks(attempt)
 
     def working_dir(self, job_key: str, local: str) -> str:
         """The working directory as the command sees it."""
@@ -90,11 +110,14 @@ class TaskRunner(PluginModel, ABC):
     def start(self, job: Job, handle: JobHandle, tools: JobTools) -> JobHandle:
         """Make it and let it run, or adopt what `handle` already names; returns the handle with what is known now.
 
-        Gives up early (pull, upload) once `tools.cancelled()`. Raises JobRejected when trying again cannot help."""
+        Gives up early (pull, upload) once `tools.cancelled()`. Raises JobRejected when trying again cannot help, and
+        StartFailed when it may."""
 
     @abstractmethod
     def wait(self, handle: JobHandle, logs: LogSink) -> JobExit:
-        """Block until the job has ended, passing each log line with its offset (repeats are dropped later). Raises JobLost."""
+        """Block until the job has ended, passing each log line with its offset (repeats are dropped later).
+
+        Raises JobLost, and StartFailed when the command was never begun."""
 
     @abstractmethod
     def collect(self, job: Job, handle: JobHandle) -> None:
@@ -112,5 +135,8 @@ class TaskRunner(PluginModel, ABC):
 class Reaper(Protocol):
     """The further power of a runner whose leftovers can be found by label."""
 
+    def ls(self, installation: str) -> Sequence[Found]:
+        """Everything labelled for `installation`, what is to be kept included."""
+
     def reap(self, installation: str, live: Callable[[str], bool]) -> Sequence[str]:
-        """Remove everything labelled for `installation` whose job key is not live; returns what was removed."""
+        """Remove of `ls` what belongs to no live job key and is not to be kept; returns the keys of what was removed."""

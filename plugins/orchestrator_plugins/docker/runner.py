@@ -10,14 +10,14 @@ from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from orchestrator.sdk import BadSettings, Job, JobExit, JobHandle, JobLost, JobRejected, JobTools, LogSink, PhaseName, RunnerUnavailable, TaskRunner
+from orchestrator.sdk import BadSettings, Found, Job, JobExit, JobHandle, JobLost, JobRejected, JobTools, LogSink, PhaseName, RunnerUnavailable, TaskRunner
 from orchestrator.sdk.globs import fixed_part, matches
 from orchestrator_plugins.docker.archive import Owner, packed, unpack
 from orchestrator_plugins.docker.following import followed
 from orchestrator_plugins.docker.images import ensure_image
 from orchestrator_plugins.docker.properties import DockerProperties
 from orchestrator_plugins.docker.secrecy import can_hide, hidden, holds_secret, kept_file
-from orchestrator_plugins.docker.shape import PREFIX, check_powers, container_config, labels_of_job
+from orchestrator_plugins.docker.shape import PREFIX, check_powers, container_config, found_in, labels_of_job
 
 if TYPE_CHECKING:
     from orchestrator_plugins.docker.client import Engine
@@ -174,17 +174,18 @@ class Docker(DockerProperties, TaskRunner):
             with opened(_host_of(handle)) as engine:
                 engine.remove(str(handle.details.get("id") or handle.details["container"]))
 
+    def ls(self, installation: str) -> Sequence[Found]:
+        """Every container of an installation on this engine, in whatever state."""
+        with opened(self._host()) as engine:
+            return [found_in(container) for container in engine.labelled(f"{PREFIX}installation={installation}")]
+
     def reap(self, installation: str, live: Callable[[str], bool]) -> Sequence[str]:
         """Remove every container of an installation whose job is not live; those to keep are passed over."""
-        removed = []
+        orphans = [found for found in self.ls(installation) if not (found.keep or live(found.key))]
         with opened(self._host()) as engine:
-            for found in engine.labelled(f"{PREFIX}installation={installation}"):
-                labels = found["Labels"]
-                key = labels.get(f"{PREFIX}job", "")
-                if labels.get(f"{PREFIX}keep") != "true" and not live(key):
-                    engine.remove(str(found["Id"]))
-                    removed.append(key)
-        return removed
+            for orphan in orphans:
+                engine.remove(orphan.name)
+        return [orphan.key for orphan in orphans]
 
 
 def _known(handle: JobHandle, container: str) -> JobHandle:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
 
-from orchestrator.sdk import Job, JobRejected, Json
+from orchestrator.sdk import Found, Job, JobRejected, Json
 from orchestrator_plugins.docker.properties import DockerProperties, Memory
 
 PREFIX = "kestra.io/"
@@ -17,6 +19,20 @@ def labels_of_job(job: Job, properties: DockerProperties) -> dict[str, str]:
     """The container's labels: names without a prefix of their own get ours."""
     labels = {name if "." in name or "/" in name else PREFIX + name: value for name, value in job.labels.items()}
     return {**labels, f"{PREFIX}job": job.key, **({f"{PREFIX}keep": "true"} if properties.keeps else {})}
+
+
+def found_in(container: Mapping[str, Any]) -> Found:
+    """A container as it stands in the engine's list."""
+    labels = container["Labels"] or {}
+    return Found(
+        key=labels.get(f"{PREFIX}job", ""),
+        kind="container",
+        name=str(container["Id"]),
+        state=str(container["State"]),
+        created=datetime.fromtimestamp(container["Created"], UTC),
+        labels=labels,
+        keep=labels.get(f"{PREFIX}keep") == "true",
+    )
 
 
 def check_powers(properties: DockerProperties, allows: Callable[[str], bool]) -> None:
