@@ -52,10 +52,11 @@ ONLY_IN: dict[str, set[str]] = {
     "rich": {"cli"},
     "click": {"cli"},
     "ray": {"runtime.ray_*"},
-    "docker": {"plugins.*.client"},
+    "docker": {"plugins.*.client", "plugins.*.emulator*"},
     "boto3": {"plugins.*.client"},
     "botocore": {"plugins.*.client"},
-    "google": {"plugins.*.client"},
+    "google": {"plugins.*.client", "plugins.*.emulator*"},
+    "grpc": {"plugins.*.client", "plugins.*.emulator*"},
 }
 ENVIRONMENT = {"orchestrator/settings.py"}  # the only reader of os.environ
 HEAVY = ("ray", "boto3", "docker", "google", "sqlalchemy", "fastapi", "uvicorn")  # the command line starts without them

@@ -102,6 +102,10 @@ class TaskRunner(PluginModel, ABC):
         """The working directory as the command sees it."""
         return local
 
+    def bucket_path(self, job_key: str, installation: str) -> str | None:
+        """The job's own prefix in a bucket (`s3://bucket/<installation>/<key>`); None where its files travel without one."""
+        return None
+
     @abstractmethod
     def prepare(self, job: Job) -> JobHandle:
         """Name what will be made, without making it. The handle is saved before `start`: a crash in between leaves nothing unknown."""
