@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Self
@@ -25,7 +25,7 @@ from google.oauth2 import service_account
 from google.protobuf import json_format
 
 from orchestrator.sdk import JobRejected, Json, RunnerUnavailable
-from orchestrator_plugins.gcp.facts import Entry, Event, JobFacts, Part
+from orchestrator_plugins.gcp.facts import ENDED, GOING, Entry, Event, JobFacts, Part
 from orchestrator_plugins.gcp.place import PLAIN, Place
 
 CALL = 10.0  # seconds for one try of one call
@@ -156,20 +156,20 @@ class BatchClient:
 
     def cancel(self, name: str) -> None:
         """Ask for a job's end. One that has ended, or is gone, stays as it is."""
-        try:
-            self._unless_gone(lambda: self._api.cancel_job(batch.CancelJobRequest(name=name), retry=READING, timeout=CALL))
-        except JobRejected as err:
-            if not isinstance(err.__cause__, exceptions.FailedPrecondition):
-                raise
+        self._unless_over(name, lambda: self._api.cancel_job(batch.CancelJobRequest(name=name), retry=READING, timeout=CALL), GOING | ENDED)
 
     def delete(self, name: str, reason: str) -> None:
         """Have a job removed, and stopped if it still runs."""
-        with suppress(NameTaken):  # it is being removed already
-            try:
-                self._unless_gone(lambda: self._api.delete_job(batch.DeleteJobRequest(name=name, reason=reason), retry=READING, timeout=CALL))
-            except JobRejected as err:
-                if not isinstance(err.__cause__, exceptions.FailedPrecondition):
-                    raise
+        self._unless_over(name, lambda: self._api.delete_job(batch.DeleteJobRequest(name=name, reason=reason), retry=READING, timeout=CALL), GOING)
+
+    def _unless_over(self, name: str, call: Callable[[], Any], over: Collection[str]) -> None:
+        """Do it; a refusal is none where the job is gone, or in one of the states that were to be reached."""
+        try:
+            self._unless_gone(call)
+        except (JobRejected, NameTaken):
+            found = self.get(name)
+            if found is not None and found.state not in over:
+                raise
 
     def _unless_gone(self, call: Callable[[], Any]) -> Any:
         try:

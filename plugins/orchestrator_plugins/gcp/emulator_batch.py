@@ -36,6 +36,10 @@ class Jobs:
         self._operations: dict[str, Any] = {}
         self.created: list[str] = []  # the ids of all jobs ever made
 
+    def present(self) -> list[str]:
+        """The ids of the jobs that there are."""
+        return [run.id for run in list(self._runs.values())]
+
     def close(self) -> None:
         """End every job, and return when nothing of them runs."""
         for run in list(self._runs.values()):

@@ -105,41 +105,16 @@ class Machine:
         return f"{self._volumes[source].name}:{inside}"
 
     def _followed(self, made: Any) -> tuple[int, str]:
-        stream = made.attach(stream=True, logs=True, stdout=True, stderr=True, demux=True)
         with self._lock:
             if self._stopped is not None:
                 return 137, self._stopped
             self._container = made
             made.start()
-        pump = threading.Thread(target=self._pump, args=(stream,), daemon=True)
-        pump.start()
+        agents = [_Agent(made, self._say, self._glue, stderr=stderr) for stderr in (False, True)]
         code = int(made.wait()["StatusCode"])
-        pump.join(60)
+        for agent in agents:
+            agent.finish()
         return code, self._stopped or ""
-
-    def _pump(self, stream: Any) -> None:
-        """The agent on a machine: an entry for every line."""
-        begun: dict[bool, list[bytes]] = {False: [], True: []}
-        glued: dict[bool, list[str]] = {False: [], True: []}
-        for pieces in stream:
-            for stderr, data in zip((False, True), pieces, strict=True):
-                if data:
-                    *lines, rest = data.split(b"\n")
-                    for line in lines:
-                        self._line(b"".join((*begun[stderr], line)), glued[stderr], stderr=stderr)
-                        begun[stderr] = []
-                    begun[stderr].append(rest)
-        for stderr, left in begun.items():
-            if last := b"".join(left):
-                self._line(last, glued[stderr], stderr=stderr)
-            if glued[stderr]:
-                self._say("\n".join(glued[stderr]), stderr)
-
-    def _line(self, data: bytes, glued: list[str], *, stderr: bool) -> None:
-        glued.append(data.decode(errors="replace"))
-        if len(glued) >= self._glue:
-            self._say("\n".join(glued), stderr)
-            glued.clear()
 
     def stop(self, why: str) -> None:
         """End what runs, and start nothing more here."""
@@ -156,6 +131,46 @@ class Machine:
         """The machine goes, with its volumes."""
         for volume in self._volumes.values():
             _insist(partial(volume.remove, force=True))
+
+
+class _Agent(threading.Thread):
+    """What reads one stream of a container on a machine: an entry for every line, or for several where they are glued."""
+
+    def __init__(self, container: Any, say: Print, glue: int, *, stderr: bool) -> None:
+        super().__init__(daemon=True)
+        self._container, self._say, self._glue, self._stderr = container, say, glue, stderr
+        self._read, self._begun, self._glued = 0, list[bytes](), list[str]()
+        self.start()
+
+    def _log(self, *, follow: bool) -> Any:
+        return self._container.logs(stream=follow, follow=follow, stdout=not self._stderr, stderr=self._stderr)
+
+    def run(self) -> None:
+        for data in self._log(follow=True):
+            self._feed(data)
+
+    def finish(self) -> None:
+        """Read what is left: an engine that is followed may keep an unterminated last line back."""
+        self.join(60)
+        self._feed(self._log(follow=False)[self._read :])
+        if last := b"".join(self._begun):
+            self._line(last)
+        if self._glued:
+            self._say("\n".join(self._glued), self._stderr)
+
+    def _feed(self, data: bytes) -> None:
+        self._read += len(data)
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self._line(b"".join((*self._begun, line)))
+            self._begun = []
+        self._begun.append(rest)
+
+    def _line(self, data: bytes) -> None:
+        self._glued.append(data.decode(errors="replace"))
+        if len(self._glued) >= self._glue:
+            self._say("\n".join(self._glued), self._stderr)
+            self._glued = []
 
 
 def _insist(action: Callable[[], object]) -> None:

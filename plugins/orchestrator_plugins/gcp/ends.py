@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from orchestrator.sdk import JobExit, JobLost, JobRejected, StartFailed, TimedOut
@@ -17,6 +18,7 @@ _LOST = {
     50004: "the machine no longer answered the service (exit code 50004)",
     50006: "the machine was made again while the command ran (exit code 50006)",
 }
+_CODE = re.compile(r"exit code:? (\d+)")
 
 
 def end_of(facts: JobFacts, events: Sequence[Event], reading: Reading, details: dict[str, str]) -> JobExit:
@@ -24,6 +26,7 @@ def end_of(facts: JobFacts, events: Sequence[Event], reading: Reading, details: 
 
     `events` are those of the job's task.
     """
+    events = [*facts.events, *events]
     code, said = _code_of(events), next((event.said for event in reversed(events) if event.said), facts.last_word())
     if facts.state == "SUCCEEDED":
         return JobExit(code=0, details=details)
@@ -54,7 +57,13 @@ def _without_word(code: int | None, said: str, details: dict[str, str]) -> JobEx
 
 
 def _code_of(events: Sequence[Event]) -> int | None:
-    return next((event.code for event in reversed(events) if event.code is not None), None)
+    """The last exit code told, by a field or, as events of a job tell that of its task, in words."""
+    for event in reversed(events):
+        if event.code is not None:
+            return event.code
+        if (found := _CODE.search(event.said)) is not None:
+            return int(found[1])
+    return None
 
 
 def _is_capacity(said: str) -> bool:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from orchestrator.sdk import JobExit, LogSink, RunnerUnavailable, format_duration
 from orchestrator_plugins.gcp.ends import end_of, lost, never_began
@@ -16,6 +18,7 @@ from orchestrator_plugins.gcp.reading import Reading
 PATIENCE = 300.0  # seconds that the service may be away
 HOLD = 1.0  # seconds that lines wait for those printed before them
 EARLY = timedelta(minutes=1)  # before the job was made: clocks differ
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,23 @@ class Following:
         finally:
             self._lookout.closed(inbox)
         details = {"jobName": ended.name, "jobUid": ended.uid}
-        return end_of(ended, self._lookout.task_events(self._name), reading, details)
+        return end_of(ended, _patiently(partial(self._lookout.task_events, self._name)), reading, details)
 
     def _watched(self, inbox: Inbox, reading: Reading) -> JobFacts:
         answered, runs = time.monotonic(), False
         while True:
             try:
-                facts = self._looked(self._eager if reading.is_complete else self._pace.look.total_seconds() * 0.9)
+                facts = self._looked(self._eager if self._is_said(reading) else self._pace.look.total_seconds() * 0.9)
                 if facts.state not in NOT_RUNNING_YET and not runs:
                     runs = True
                     self._began()
                 if facts.has_ended:
                     return facts
                 self._check_bound(facts)
-                self._listened(inbox, reading)
+                if self._is_said(reading):
+                    time.sleep(self._eager)
+                else:
+                    self._listened(inbox, reading)
                 answered = time.monotonic()
             except RunnerUnavailable:
                 if time.monotonic() - answered > PATIENCE:
@@ -88,30 +94,46 @@ class Following:
     def _listened(self, inbox: Inbox, reading: Reading) -> None:
         """Pass on what is said until it is time to look again."""
         look_again = time.monotonic() + self._pace.look.total_seconds()
-        while (left := look_again - time.monotonic()) > 0:
-            self._lookout.read(self._eager)
-            reading.take(inbox.taken(), time.monotonic())
+        while (left := look_again - time.monotonic()) > 0 and not self._is_said(reading):
+            rung = self._lookout.hears(inbox, min(left, self._pace.hold) if reading.is_holding else left)
+            if rung:
+                self._read(inbox, reading)
             reading.say(time.monotonic())
-            self._lookout.wait(inbox, min(left, self._eager))
-            if reading.is_complete:
-                return
+        if not self._is_said(reading):
+            self._read(inbox, reading)  # a bell may be missed
+
+    def _read(self, inbox: Inbox, reading: Reading) -> None:
+        self._lookout.read(self._eager)
+        reading.take(inbox.taken(), time.monotonic())
+        reading.say(time.monotonic())
 
     def _read_to_end(self, inbox: Inbox, reading: Reading) -> None:
         """All that was printed: until both streams have said that they ended, and a moment more for what came late."""
-        answered = time.monotonic()
-        until, settled = answered + self._pace.late.total_seconds(), None
+        until: float | None = None
         while True:
-            try:
-                self._lookout.read_on(inbox)
-            except RunnerUnavailable:
-                if time.monotonic() - answered > PATIENCE:
-                    raise
-                until, settled = time.monotonic() + self._pace.late.total_seconds(), None
+            _patiently(partial(self._lookout.read_on, inbox))
             reading.take(inbox.taken(), time.monotonic())
             now = time.monotonic()
-            if reading.is_complete and not self._pace.retries:
-                settled = settled or now + self._pace.hold
-            if now >= min(until, settled or until):
+            until = until or now + self._pace.late.total_seconds()
+            if self._is_said(reading):
+                until = min(until, now + self._pace.hold)
+            if now >= until:
                 return reading.end()
             reading.say(now)
             time.sleep(self._pace.hold / 2)
+
+    def _is_said(self, reading: Reading) -> bool:
+        """Whether nothing more can come."""
+        return reading.is_complete and not self._pace.retries
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """What a call gives, over a service that may be away for a while."""
+    begun = time.monotonic()
+    while True:
+        try:
+            return call()
+        except RunnerUnavailable:
+            if time.monotonic() - begun > PATIENCE:
+                raise
+        time.sleep(1.0)

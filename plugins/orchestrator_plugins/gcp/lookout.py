@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OVERLAP = 20 * 10**9  # nanoseconds read again now and then: entries come late
 SWEEP = 5.0  # seconds between readings that go back so far
-EAGER = 1.0  # seconds between two readings of the log, at the least: the service allows sixty a minute
+EAGER = 1.5  # seconds between two readings of the log, at the least: the service allows sixty a minute
 MOST_UIDS = 150  # named in one filter
 PAUSE = 10.0  # seconds before a broken tail is opened again
 
@@ -85,12 +85,18 @@ class Lookout:
                 self._hang_up()
 
     def read(self, max_age: float) -> None:
-        """Fill all inboxes, unless that was done less than `max_age` seconds ago."""
-        with self._read_lock:
-            if time.monotonic() - self._read < max_age:
-                return
-            self._fill(list(self._inboxes.values()))
-            self._read = time.monotonic()
+        """Fill all inboxes with what there is now; not sooner than `max_age` seconds after it was done last."""
+        asked = time.monotonic()
+        while True:
+            with self._read_lock:
+                if self._read >= asked:
+                    return  # another has read for all meanwhile
+                begun = time.monotonic()
+                if (early := self._read + max_age - begun) <= 0:
+                    self._fill(list(self._inboxes.values()))
+                    self._read = begun
+                    return
+            time.sleep(early)
 
     def read_on(self, inbox: Inbox) -> None:
         """Fill one inbox with all there is, what came late included."""
@@ -109,11 +115,12 @@ class Lookout:
             for one in some:
                 one.swept = now if now - one.swept >= SWEEP else one.swept
 
-    def wait(self, inbox: Inbox, seconds: float) -> None:
-        """Until the job has said something, or so long."""
+    def hears(self, inbox: Inbox, seconds: float) -> bool:
+        """Whether the job says something within this time."""
         with self._bell:
-            self._bell.wait_for(lambda: inbox.uid in self._rung, seconds)
+            rung = self._bell.wait_for(lambda: inbox.uid in self._rung, seconds)
             self._rung.discard(inbox.uid)
+        return rung
 
     def _listen(self) -> None:
         """Hear when a job says something. Without it lines come as often as logs are read: nothing is lost."""
@@ -122,10 +129,11 @@ class Lookout:
                 rings, self._hang_up = self._logs.rings()
                 for uids in rings:
                     with self._bell:
-                        self._rung |= uids & self._inboxes.keys()
+                        self._rung |= {uid for uid in uids if uid in self._inboxes}
                         self._bell.notify_all()
             except (RunnerUnavailable, JobRejected):
-                time.sleep(PAUSE)
+                if self._inboxes:  # else it was hung up
+                    time.sleep(PAUSE)
             with self._read_lock:
                 if not self._inboxes:
                     self._listener = None

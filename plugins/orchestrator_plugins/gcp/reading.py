@@ -32,6 +32,11 @@ class Order:
         heapq.heappush(self._turns, (entry.received, entry.key, now, entry))
         heapq.heappush(self._coming, (entry.received, entry.key, entry))
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether any wait for their turn."""
+        return bool(self._turns)
+
     def due(self, now: float | None) -> Iterable[Entry]:
         """Those whose turn it is; all of them without a time."""
         while self._turns and (now is None or now - self._turns[0][2] >= self._hold):
@@ -62,6 +67,11 @@ class Reading:
     def is_complete(self) -> bool:
         """Whether both streams have been read to their ends."""
         return len(self.ended) == 2
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether lines wait for those printed before them."""
+        return self._order.is_holding
 
     def take(self, entries: Iterable[Entry], now: float) -> bool:
         """Keep what is new; whether anything was. `now` is monotonic."""
