@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from orchestrator.sdk import BadSettings, Found, Job, JobExit, JobHandle, JobLost, JobRejected, JobTools, LogSink, PhaseName, RunnerUnavailable, TaskRunner
-from orchestrator.sdk.globs import fixed_part, matches
 from orchestrator.sdk.archive import Owner, packed, unpack
+from orchestrator.sdk.globs import fixed_part, matches
 from orchestrator_plugins.docker.following import followed
 from orchestrator_plugins.docker.images import ensure_image
 from orchestrator_plugins.docker.properties import DockerProperties

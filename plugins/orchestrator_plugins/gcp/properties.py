@@ -26,20 +26,18 @@ def size_in_mib(value: object) -> object:
     return max(1, int(float(found[1]) * 1024 ** ("kmgt".index((found[2] or "m").lower()) - 1)))
 
 
-def _map_of_key(value: object) -> object:
-    """A service account's key as its JSON text, whichever way it was written."""
-    return json.dumps(value) if isinstance(value, Mapping) else value
-
-
-def _checked_key(value: str | None) -> str | None:
-    if value is None or is_template(value):
+def _key(value: object) -> object:
+    """A service account's key as its JSON text, whichever way it was written. Raises ValueError, never showing it."""
+    if isinstance(value, Mapping):
+        return json.dumps(value)
+    if not isinstance(value, str) or is_template(value):
         return value
     try:
-        known = json.loads(value)
-    except ValueError as err:
-        raise ValueError("`serviceAccount` is not the JSON of a service account's key") from err
-    if not isinstance(known, Mapping):
-        raise ValueError("`serviceAccount` is not the JSON of a service account's key")
+        is_map = isinstance(json.loads(value), Mapping)
+    except ValueError:
+        is_map = False
+    if not is_map:
+        raise ValueError("it is not the JSON of a service account's key")
     return value
 
 
@@ -78,7 +76,7 @@ class BatchProperties(PluginModel):
     type: str = "io.kestra.plugin.ee.gcp.runner.Batch"
     project_id: Text | None = Field(None, description="The project; that of the credentials when not set.", examples=["my-project"])
     region: Text = Field(description="Where the job runs.", examples=["europe-west1"])
-    service_account: Annotated[Text | None, BeforeValidator(_map_of_key), BeforeValidator(_checked_key)] = Field(
+    service_account: Annotated[Text | None, BeforeValidator(_key)] = Field(
         None, description="The JSON key of the service account that calls Google; the machine's own credentials when not set.", repr=False
     )
     impersonated_service_account: Text | None = Field(None, description="The e-mail of a service account to act as.")

@@ -14,8 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from orchestrator.sdk import Job, JobRejected
-from orchestrator.sdk.testing import Heard
 from orchestrator.sdk.archive import Owner, packed, unpack
+from orchestrator.sdk.testing import Heard
 from orchestrator_plugins.docker.logs import Reading, entries
 from orchestrator_plugins.docker.properties import DockerProperties, size_in_bytes
 from orchestrator_plugins.docker.runner import Docker
