@@ -207,14 +207,15 @@ class LogClient:
     def close(self) -> None:
         self._api.transport.close()
 
-    def entries(self, jobs: Sequence[str], since: str) -> Iterator[Entry]:
-        """The entries of jobs, named by uid, from a time on, the oldest first."""
+    def entries(self, jobs: Sequence[str], since: str, *, received: str | None = None) -> Iterator[Entry]:
+        """The entries of jobs, named by uid, from a time on, the oldest first; with `received` only what the service took in since then."""
         uids = " OR ".join(f'"{uid}"' for uid in jobs)
         wanted = f'logName="{self._log}" AND labels.job_uid=({uids}) AND timestamp>="{since}"'
+        wanted += f' AND receiveTimestamp>="{received}"' if received else ""
         request = logging.ListLogEntriesRequest(resource_names=[f"projects/{self._place.project}"], filter=wanted, order_by="timestamp asc", page_size=1000)
         with _told(self._place):
-            for entry in self._api.list_log_entries(request, retry=READING, timeout=60.0):
-                yield _entry(entry)
+            for page in self._api.list_log_entries(request, retry=READING, timeout=60.0).pages:
+                yield from map(_entry, logging.ListLogEntriesResponse.pb(page).entries)
 
     def rings(self) -> tuple[Iterator[set[str]], Callable[[], None]]:
         """The uids of jobs that have said something, as it happens, and how to end that."""
@@ -230,8 +231,7 @@ class LogClient:
         return heard(), stream.cancel
 
 
-def _entry(entry: Any) -> Entry:
-    raw = logging.LogEntry.pb(entry)
+def _entry(raw: Any) -> Entry:
     at = raw.timestamp.seconds * 10**9 + raw.timestamp.nanos
     received = raw.receive_timestamp.seconds * 10**9 + raw.receive_timestamp.nanos
     text = raw.text_payload if raw.HasField("text_payload") else json.dumps(json_format.MessageToDict(raw.json_payload), ensure_ascii=False)

@@ -80,7 +80,9 @@ class Log:
         with self._lock:
             asked = next((term.values for term in terms if term.field == "labels.job_uid" and term.sign == "="), tuple(self._by_job))
             columns = [column[bisect.bisect_left(column, begin) :] for uid in asked if (column := self._by_job.get(uid))]
-        found = (one for one in heapq.merge(*columns) if one.visible <= now and _meets(one.entry, terms))
+        further = tuple(term for term in terms if term.field not in ("labels.job_uid", "timestamp") or term.sign not in ("=", ">="))
+        merged = heapq.merge(*columns) if len(columns) != 1 else columns[0]
+        found = (one for one in merged if one.visible <= now and _meets(one.entry, further))
         page = list(itertools.islice(found, size + 1))
         more = f"{page[size].at}:{page[size].id}" if len(page) > size else ""
         return _LISTED(entries=[one.entry for one in page[:size]], next_page_token=more)

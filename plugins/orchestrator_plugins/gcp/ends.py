@@ -11,6 +11,7 @@ from orchestrator_plugins.gcp.reading import Reading
 
 KILLED, OUT_OF_TIME, UNTOLD = 137, 50005, 50000
 NO_IMAGE, NOT_EXECUTABLE, NO_PROGRAM = 125, 126, 127  # docker's own, where the command did not begin
+OUT_OF_MEMORY = "it ran out of memory (OOM): give it more with `computeResource.memory` and a larger `machineType`"
 _TAKEN = {50001: ("RECLAIMED", "the spot machine was taken back (exit code 50001)")}
 _LOST = {
     50002: "the machine no longer reported to the service (exit code 50002)",
@@ -39,7 +40,8 @@ def end_of(facts: JobFacts, events: Sequence[Event], reading: Reading, details: 
     if code in _LOST:
         raise StartFailed(f"{_LOST[code]}: {said}", "LOST")
     if reading.code is not None:
-        return JobExit(code=reading.code or code or 1, reason=_why(reading.code), details=details)
+        why = OUT_OF_MEMORY if reading.out_of_memory else _why(reading.code)
+        return JobExit(code=reading.code or code or 1, oom_killed=reading.out_of_memory, reason=why, details=details)
     if reading.trouble is not None:
         raise StartFailed(f"the files could not be brought to the command: {reading.trouble}", "SERVICE")
     return _without_word(code, said, details)
@@ -71,9 +73,7 @@ def _is_capacity(said: str) -> bool:
 
 
 def _why(code: int) -> str | None:
-    if code == KILLED:
-        return "it was killed (SIGKILL): most often it ran out of memory (OOM); give it more with `computeResource.memory` and a larger `machineType`"
-    return None
+    return "it was killed (SIGKILL), and nobody told why: most often it ran out of memory" if code == KILLED else None
 
 
 def never_began(facts: JobFacts, bound: str) -> StartFailed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,9 @@ from orchestrator_plugins.gcp.shape import OWNER
 if TYPE_CHECKING:
     from orchestrator_plugins.gcp.client import BatchClient, LogClient
 
-OVERLAP = 20 * 10**9  # nanoseconds read again now and then: entries come late
-SWEEP = 5.0  # seconds between readings that go back so far
+OVERLAP = 120 * 10**9  # nanoseconds looked back over now and then: entries come late
+RECENT = 5 * 10**9  # nanoseconds before the last that came: what was taken in then may not have been shown yet
+SWEEP = 10.0  # seconds between such looks
 EAGER = 1.5  # seconds between two readings of the log, at the least: the service allows sixty a minute
 MOST_UIDS = 150  # named in one filter
 PAUSE = 10.0  # seconds before a broken tail is opened again
@@ -27,13 +28,13 @@ class Inbox:
     """What has been read of one job's log and not been taken yet."""
 
     def __init__(self, uid: str, since: int) -> None:
-        self.uid, self.cursor = uid, since
-        self.swept = 0.0
+        self.uid, self.cursor, self.received = uid, since, since
+        self.swept = time.monotonic()  # what is read first is read from the job's beginning
         self._entries: list[Entry] = []
 
     def put(self, entry: Entry) -> None:
         self._entries.append(entry)
-        self.cursor = max(self.cursor, entry.at)
+        self.cursor, self.received = max(self.cursor, entry.at), max(self.received, entry.received)
 
     def taken(self) -> Sequence[Entry]:
         """What is new; it is handed out once."""
@@ -101,19 +102,29 @@ class Lookout:
     def read_on(self, inbox: Inbox) -> None:
         """Fill one inbox with all there is, what came late included."""
         with self._read_lock:
-            inbox.swept = 0.0
             self._fill([inbox])
+            self._sweep([inbox])
 
     def _fill(self, inboxes: Sequence[Inbox]) -> None:
-        now = time.monotonic()
         for some in (inboxes[at : at + MOST_UIDS] for at in range(0, len(inboxes), MOST_UIDS)):
-            since = min(one.cursor - (OVERLAP if now - one.swept >= SWEEP else 0) for one in some)
-            by_uid = {one.uid: one for one in some}
-            for entry in self._logs.entries(list(by_uid), stamp(since)):
-                if entry.job in by_uid:
-                    by_uid[entry.job].put(entry)
+            self._put(some, self._logs.entries([one.uid for one in some], stamp(min(one.cursor for one in some))))
+        now = time.monotonic()
+        self._sweep([one for one in inboxes if now - one.swept >= SWEEP])
+
+    def _sweep(self, inboxes: Sequence[Inbox]) -> None:
+        """Look for what is older than the last entry and came after it."""
+        for some in (inboxes[at : at + MOST_UIDS] for at in range(0, len(inboxes), MOST_UIDS)):
+            since, received = min(one.cursor for one in some) - OVERLAP, min(one.received for one in some) - RECENT
+            self._put(some, self._logs.entries([one.uid for one in some], stamp(since), received=stamp(received)))
             for one in some:
-                one.swept = now if now - one.swept >= SWEEP else one.swept
+                one.swept = time.monotonic()
+
+    @staticmethod
+    def _put(inboxes: Sequence[Inbox], entries: Iterable[Entry]) -> None:
+        by_uid = {one.uid: one for one in inboxes}
+        for entry in entries:
+            if entry.job in by_uid:
+                by_uid[entry.job].put(entry)
 
     def hears(self, inbox: Inbox, seconds: float) -> bool:
         """Whether the job says something within this time."""

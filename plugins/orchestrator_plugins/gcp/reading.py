@@ -53,7 +53,7 @@ class Reading:
 
     def __init__(self, logs: LogSink, mark: str, hold: float) -> None:
         self._logs, self._order = logs, Order(hold)
-        self._own = re.compile(re.escape(mark) + r"(?::(\d+)\s*|!(.*))$", re.DOTALL)
+        self._own = re.compile(re.escape(mark) + r"(?::(\d+)(:oom)?\s*|!(.*))$", re.DOTALL)
         self._known: set[Key] = set()
         self._parts: dict[str, dict[int, Entry]] = {}
         self._splitters = {False: LineSplitter(), True: LineSplitter()}
@@ -61,6 +61,7 @@ class Reading:
         self.last = 0  # the greatest time seen, nanoseconds
         self.ended: set[bool] = set()  # the streams whose last line was seen
         self.code: int | None = None  # what the wrapper said the command ended with
+        self.out_of_memory = False  # and whether the kernel killed it for want of memory
         self.trouble: str | None = None  # why files could not be brought in or out
 
     @property
@@ -103,9 +104,9 @@ class Reading:
         found = self._own.search(entry.text)
         if found is not None and found[1] is not None:
             self.ended.add(entry.stderr)
-            self.code = int(found[1])
+            self.code, self.out_of_memory = int(found[1]), found[2] is not None
         elif found is not None:
-            self.trouble = found[2].strip()
+            self.trouble = found[3].strip()
 
     def say(self, now: float) -> None:
         """Pass on the lines that are due."""

@@ -46,6 +46,7 @@ PAUSE, LONGEST_PAUSE = 0.5, 20.0  # seconds between them, doubling
 LOOK = 0.25  # seconds between looks at whether the job was cancelled meanwhile
 STOPPING = 120.0  # seconds that a stop waits for the service to let go
 STOP_LOOK = 1.0
+LETTING_GO = 60.0  # seconds to see a removed job gone
 
 
 @contextmanager
@@ -224,6 +225,9 @@ class Batch(BatchProperties, TaskRunner):
                     client.delete(one.name, "no live run owns it")
                 else:
                     Stage(bucket=self.bucket, prefix=f"{installation}/{one.key}/").remove(self._place())
+            for one in orphans:
+                if one.kind == "job":
+                    _gone(client, one.name, LETTING_GO)
         return sorted({one.key for one in orphans})
 
 

@@ -15,13 +15,19 @@ INLINE = 8192  # bytes of a command, or of files without a bucket, that may stan
 _EXPORTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # names that a shell can set
 
 # The command is a child: the shell is there after it to end both streams, whatever the command closed or left unterminated.
+# The kernel counts in the container's own group what it killed for want of memory: nobody else tells.
 AROUND = (
     'orchestrator_mark=$1; [ -z "$2" ] || cd "$2" || exit 125; shift 2; '
     f"if [ -f {COMMAND_FILE} ]; then . ./{COMMAND_FILE} && rm -f {COMMAND_FILE} || exit 125; fi; "
     '"$@" & orchestrator_child=$!; trap \'kill -TERM "$orchestrator_child" 2>/dev/null\' TERM INT HUP; '
     'wait "$orchestrator_child" 2>/dev/null; orchestrator_code=$?; '
     'while kill -0 "$orchestrator_child" 2>/dev/null; do wait "$orchestrator_child" 2>/dev/null; orchestrator_code=$?; done; '
-    'echo "$orchestrator_mark:$orchestrator_code"; echo "$orchestrator_mark:$orchestrator_code" >&2; exit "$orchestrator_code"'
+    'orchestrator_said="$orchestrator_mark:$orchestrator_code"; if [ "$orchestrator_code" = 137 ]; then '
+    "for orchestrator_file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do "
+    'if [ -r "$orchestrator_file" ]; then while read -r orchestrator_name orchestrator_number; do '
+    '[ "$orchestrator_name" = oom_kill ] && [ "$orchestrator_number" != 0 ] && orchestrator_said="$orchestrator_said:oom"; '
+    'done < "$orchestrator_file"; fi; done; fi; '
+    'echo "$orchestrator_said"; echo "$orchestrator_said" >&2; exit "$orchestrator_code"'
 )
 # $1 mark, $2 folder of the bucket or "", $3 working directory, $4 a tar in base64 where there is no bucket
 BRING_IN = (
