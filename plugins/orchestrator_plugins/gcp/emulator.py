@@ -22,7 +22,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-import grpc
+try:
+    import google.cloud.batch_v1
+    import google.cloud.logging_v2  # noqa: F401 - each of the extra's packages is looked for
+    import grpc
+except ModuleNotFoundError as err:
+    raise ModuleNotFoundError(f"the emulator of Google Cloud lacks `{err.name}`: pip install 'orchestrator[gcp-emulator]'") from err
 from google.cloud.logging_v2 import types as logging
 
 from orchestrator_plugins.gcp.emulator_batch import Jobs, faulty, serialized, unary

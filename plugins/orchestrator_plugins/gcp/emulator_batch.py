@@ -34,7 +34,12 @@ class Jobs:
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
         self._operations: dict[str, Any] = {}
-        self.created: list[str] = []  # the ids of all jobs ever made
+        self.asked: list[batch.Job] = []  # all jobs ever made, as they were asked for
+
+    @property
+    def created(self) -> list[str]:
+        """The ids of all jobs ever made."""
+        return [job.name.rpartition("/")[2] for job in self.asked]
 
     def present(self) -> list[str]:
         """The ids of the jobs that there are."""
@@ -58,8 +63,9 @@ class Jobs:
                 context.abort(grpc.StatusCode.ALREADY_EXISTS, f"Resource '{name}' already exists")
             request.job.name = name
             self._runs[name] = run = Run(request.job, self._engine, self._log, self._faults, self._buckets)
-            self.created.append(job_id)
-        return run.shown()
+            shown = run.shown()
+            self.asked.append(shown)
+        return shown
 
     def get(self, request: Any, context: Any) -> Any:
         return self._run(request.name, context).shown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orchestrator import registry
-from orchestrator.sdk import Job, JobExit, JobRejected, StartFailed, TimedOut
+from orchestrator.sdk import BadSettings, Job, JobExit, JobRejected, StartFailed, TimedOut
 from orchestrator.sdk.testing import Heard
 from orchestrator_plugins.gcp.emulator_filters import terms_of
 from orchestrator_plugins.gcp.ends import end_of
@@ -284,3 +285,10 @@ class TestFilters:
         assert terms_of(f'timestamp>="{stamp(at)}"')[0].holds(at)
         assert not terms_of(f'timestamp>"{stamp(at)}"')[0].holds(at)
         assert abs(nanoseconds_of(time_of(at)) - at) < 1000
+
+
+def test_without_its_packages_the_runner_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "orchestrator_plugins.gcp.client", None)
+    runner = Batch.model_validate({"region": "r", "projectId": "p"})
+    with pytest.raises(BadSettings, match=r"pip install 'orchestrator\[gcp\]'"):
+        runner.stop(runner.prepare(a_job(tmp_path)), timedelta())
