@@ -56,6 +56,7 @@ bench-groups: $(STAMP)  ## measure what worker groups promise
 
 soak: $(STAMP)  ## every failure of the table twenty times (about an hour, as root)
 	$(BIN)/python -m tests.soak.failures
+	$(BIN)/python -m tests.soak.gcp_crashes
 
 format: $(STAMP)  ## let ruff mend and format
 	$(BIN)/ruff check --fix .
