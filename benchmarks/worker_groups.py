@@ -1,6 +1,6 @@
 """What worker groups promise, measured as their users would: `make bench-groups`, or
 
-    python -m benchmarks.worker_groups [--only latency,queue,fairness,memory] [--runs 1000] [--record]
+    python -m benchmarks.worker_groups [--only latency,kinds,queue,fairness,memory] [--runs 1000] [--record]
 
 A server and workers of three groups are started on passing folders, each worker as a node of its own. Times are those the
 tasks tell themselves, and the moment at which the engine had a run ready: one machine, one clock.
@@ -24,10 +24,13 @@ import psutil
 
 from benchmarks.run import RESULTS, machine
 from orchestrator.runtime import ray_processes
+from tests.conftest import docker_answers
 from tests.integration.local_server import LocalServer, eventually, joined_worker, local_server, mark_of_node
 
 NOW = "{{ now() | timestampNano }}"
 TELL = f'{{id: tell, type: core.debug.Return, format: "{NOW}"'
+IMAGE = "test/python"
+_SCRIPT = """type: scripts.shell.Commands, commands: ['echo "::{\\"outputs\\":{\\"at\\":$(date +%s%3N)}}::"'],"""
 Figures = dict[str, float]
 MARKS: Mapping[str, tuple[str, float]] = {  # what is asked of each figure, and its bound
     "latency p50, ms": ("<=", 5.0),
@@ -117,6 +120,40 @@ def latency(house: House, runs: int) -> Figures:
     found = latencies(house.run(loop("a", runs, limit=1), name="latency"))
     assert len(found) == runs
     return {"latency p50, ms": statistics.median(found), "latency p99, ms": quantile(found, 0.99)}
+
+
+# --- the other ways to run on a group, and the other half
+
+KINDS: Mapping[str, tuple[str, int]] = {  # what a task of each kind is, telling the time as its first act; how many of them
+    "isolated": (
+        "type: jdbc.sqlite.Query, url: 'jdbc:sqlite::memory:', fetchType: FETCH_ONE,"
+        " sql: \"SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) AS at\", workerGroup: {key: a}",
+        100,
+    ),
+    "process": (f"{_SCRIPT} taskRunner: {{type: core.runner.Process}}, workerGroup: {{key: a}}", 100),
+    "resources": (f"{_SCRIPT} taskRunner: {{type: core.runner.Process}}, workerGroup: {{key: a}}, resources: {{cpu: 0.1}}", 20),
+    "docker": (f"{_SCRIPT} containerImage: {IMAGE}, taskRunner: {{type: scripts.runner.docker.Docker, pullPolicy: NEVER}}", 20),
+}
+
+
+def kinds(house: House, runs: int) -> Figures:
+    """From ready to the first act of the task's own code, one run after another, for each kind of task; Docker where an engine answers."""
+    figures: Figures = {}
+    for kind, (task, times) in KINDS.items():
+        if kind == "docker" and not docker_answers():
+            continue
+        each = f'  - id: each\n    type: core.flow.ForEach\n    concurrencyLimit: 1\n    values: "{{{{ range(1, {times}) }}}}"\n'
+        done = house.run(f"{each}    tasks:\n      - {{id: tell, {task}}}\n", name=kind)
+        found = [_wait(run) for run in done["taskRunList"] if run["taskId"] == "tell"]
+        figures |= {f"{kind}: ready to code p50, ms": statistics.median(found), f"{kind}: ready to code p99, ms": quantile(found, 0.99)}
+    return figures
+
+
+def _wait(run: Mapping[str, Any]) -> float:
+    """Milliseconds from ready to the moment that the task's own code told."""
+    outputs = run["outputs"]
+    at = outputs["row"]["at"] if "row" in outputs else outputs["vars"]["at"]
+    return float(at) - ready(run) * 1000
 
 
 # --- a long line
@@ -226,7 +263,7 @@ def row(name: str, value: float) -> str:
     return f"| {name} | {value:.3g} | {f'{how} {bound:g}' if how else ''} |"
 
 
-MEASURES: Mapping[str, Callable[[House, int], Figures]] = {"latency": latency, "queue": queue, "fairness": fairness, "memory": memory}
+MEASURES: Mapping[str, Callable[[House, int], Figures]] = {"latency": latency, "kinds": kinds, "queue": queue, "fairness": fairness, "memory": memory}
 
 
 def _options() -> argparse.Namespace:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,7 +21,8 @@ from orchestrator.model.worker_group import WorkerGroup
 
 PREFIX = "ORCHESTRATOR_"
 ENV_PREFIXES = ("KESTRA_", "ENV_")  # variables of the server shown to templates as `envs.<rest in lower case>`
-ONLY_IN_FILE = ("globals", "envs", "secrets", "worker_groups", "namespaces", "plugin_defaults")  # no one text could hold them
+ONLY_IN_FILE = ("globals", "envs", "secrets", "worker_groups", "namespaces", "plugin_defaults", "storage_options")  # no one text could hold them
+_SECRET_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -32,6 +34,8 @@ class Settings(Frozen):
     port: int = Field(8080, ge=0, le=65535)
     api_token: str | None = Field(None, repr=False)
     database: str | None = Field(None, repr=False)  # default: SQLite in `data`
+    storage: str | None = None  # of files: s3://bucket/prefix, gs://bucket/prefix or a folder; default: in `data`
+    storage_options: Mapping[str, Json] = Field(default_factory=dict, repr=False)  # what fsspec's library for it is told
     encryption_secret_key: str | None = Field(None, repr=False)  # base64 of 32 bytes
     slots: int | None = Field(None, ge=1)  # of the default worker; default 8 x CPUs
     default_runner: Literal["auto", "docker", "process"] = "auto"
@@ -39,6 +43,7 @@ class Settings(Frozen):
     globals: Mapping[str, Json] = Field(default_factory=dict)
     envs: Mapping[str, str] = Field(default_factory=dict, repr=False)
     secrets: Mapping[str, str] = Field(default_factory=dict, repr=False)  # SECRET_<KEY>, still base64
+    secrets_dir: str | None = None  # a folder with a file per secret, its name the key, its text the secret; read anew each time
     log_limit: int = 1_000_000  # lines one task run may write
     dashboard: bool = True
     ray_address: str | None = None  # an existing cluster; default: our own
@@ -59,6 +64,29 @@ class Settings(Frozen):
     def url(self) -> str:
         """Where clients on this machine reach the API."""
         return f"http://{self.host if self.host not in ('0.0.0.0', '::') else '127.0.0.1'}:{self.port}"  # noqa: S104
+
+    def secret(self, key: str) -> str | None:
+        """The text of a secret; None when there is none of that key, which no case of letters changes. Raises BadSettings when it cannot be read."""
+        encoded = self.secrets.get(key.upper())
+        if encoded is None:
+            return self._secret_file(key)
+        try:
+            return base64.b64decode(encoded, validate=True).decode()
+        except ValueError as err:
+            raise BadSettings(f"The secret '{key}' is not base64: set SECRET_{key.upper()} to the base64 of its text.") from err
+
+    def _secret_file(self, key: str) -> str | None:
+        folder = Path(self.secrets_dir).absolute() if self.secrets_dir else None
+        if folder is None or _SECRET_NAME.fullmatch(key) is None:
+            return None
+        for name in (key, key.upper(), key.lower()):
+            try:
+                return (folder / name).read_text().removesuffix("\n")
+            except (FileNotFoundError, IsADirectoryError):
+                continue
+            except (OSError, ValueError) as err:
+                raise BadSettings(f"The secret '{key}' cannot be read from {folder}: {getattr(err, 'strerror', None) or 'it is not text'}") from err
+        return None
 
     def encryption_key(self) -> bytes | None:
         """The 32 bytes behind `encryption_secret_key`. Raises BadSettings when it is not that."""

@@ -1,4 +1,4 @@
-"""`orchestrator execution ...`: list, show, follow and kill executions."""
+"""`orchestrator execution ...`: list, show, follow and end executions, and act on them by hand."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import execution_actions
+from orchestrator.cli.execution_actions import Id
 from orchestrator.cli.options import HELP, AsJson, Examples, Server, Token, commands, connect
 from orchestrator.cli.speech import harmless, hint, now, put, put_json, say, table
 
-app = commands("List, show, follow and kill executions. Any unique beginning of an id will do.")
-
-Id = Annotated[str, typer.Argument(metavar="ID", help="The execution's id, or a unique beginning of it.", show_default=False)]
+app = commands("List, show, follow, kill, restart and replay executions. Any unique beginning of an id will do.")
+app.add_typer(execution_actions.app)
 
 
 class LevelWord(StrEnum):

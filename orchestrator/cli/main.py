@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, Noun] = {
     "run": Noun("run", "app", "Run a flow's file and follow it to its end."),
     "plan": Noun("plan", "app", "Tell where each task of a flow would go, without running it."),
     "flow": Noun("flow", "app", "Check, save, list and show flows."),
-    "execution": Noun("execution", "app", "List, show, follow and kill executions."),
+    "execution": Noun("execution", "app", "List, show, follow, kill, restart and replay executions."),
     "trigger": Noun("trigger", "app", "List, show, enable, disable and unlock triggers."),
     "worker": Noun("worker", "app", "See and drain the workers."),
     "worker-group": Noun("worker_group", "app", "Declare, change and see worker groups."),

@@ -85,6 +85,7 @@ def told(worker: Mapping[str, Any]) -> str:
         "version": worker.get("version"),
         "seen": ago(worker.get("seen"), now()),
         "token": worker.get("token"),
+        "in Ray": worker.get("rayDashboard"),
         "drained": drain and ("nothing runs on it any more" if drain["over"] else f"what runs may go on until {clock(drain['deadline'])}"),
     }
     return "\n".join(f"{name:8} {fact}" for name, fact in facts.items() if fact)

@@ -72,7 +72,7 @@ def _fix(reason: Reason, queued: Queued) -> str:
         case Reason.NO_SUCH_GROUP:
             return f"declare it: orchestrator worker-group create {group}; or correct the key"
         case Reason.GROUP_NOT_ALLOWED:
-            return f"let the namespace in: orchestrator worker-group update {group} --allow-namespace NAMESPACE; or name another group"
+            return f"let the namespace in: orchestrator worker-group update {group} --allow NAMESPACE; or name another group"
         case Reason.NO_LIVE_WORKER if queued.step.group or queued.step.tags:
             return _JOIN.format(group=group)
         case Reason.NO_LIVE_WORKER:

@@ -52,9 +52,9 @@ async def started(settings: Settings, store: Any, cluster: Any, owner: str) -> E
     from orchestrator.runtime.head_services import HeadServices
     from orchestrator.runtime.intake import Intake
     from orchestrator.runtime.reports import Reports
-    from orchestrator.store.blobs import Blobs
+    from orchestrator.store.blobs import open_blobs
 
-    services = HeadServices(store, Blobs(settings.data_dir / "storage"), settings)
+    services = HeadServices(store, open_blobs(settings.data_dir, settings.storage, settings.storage_options), settings)
     executor = Executor(store=store, cluster=cluster, settings=settings, new_id=new_id, head_renderer=Renderer(services))
     await executor.start(owner)
     return ExecutorParts(executor, Intake(executor), Reports(executor))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.errors import ExpressionFailed
+from orchestrator.errors import BadSettings, ExpressionFailed
 from orchestrator.lang.expressions import MISSING
 from orchestrator.model.file_uri import SCHEME, FileUri
 from orchestrator.model.log import Level
@@ -23,13 +22,13 @@ class HeadServices:
         self._reader, self._blobs, self._settings = reader, blobs, settings
 
     def secret(self, namespace: str, key: str) -> str:
-        text = self._settings.secrets.get(key.upper())
+        try:
+            text = self._settings.secret(key)
+        except BadSettings as err:
+            raise ExpressionFailed(str(err)) from err
         if text is None:
             raise ExpressionFailed(f"Cannot find secret for key '{key}'.")
-        try:
-            return base64.b64decode(text).decode()
-        except ValueError as err:
-            raise ExpressionFailed(f"The secret '{key}' is not base64: set SECRET_{key.upper()} to the base64 of its text.") from err
+        return text
 
     def kv(self, namespace: str, key: str) -> Any:
         found = self._reader.key(namespace, key)

@@ -22,6 +22,7 @@ from orchestrator.runtime.data_folder import LOCK, claim, rotated, rotation_aske
 from orchestrator.runtime.ports import is_free
 from orchestrator.runtime.ray_processes import GivenUp, Node
 from orchestrator.settings import Settings
+from orchestrator.store.blobs import open_blobs
 from orchestrator.store.opening import open_store
 
 Say = Callable[[str], None]
@@ -68,6 +69,7 @@ class Launcher:
             if self._recorded() is None:
                 self._refuse_taken_port()
             open_store(self._settings.database_url, migrate=True).close()
+            open_blobs(self._data, self._settings.storage, self._settings.storage_options, check=True)
         except OrchestratorError:
             if is_new:  # as it was before
                 (self._data / LOCK).unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from orchestrator.runtime.data_folder import claim
 from orchestrator.runtime.launcher import READY_LIMIT, healthy
 from orchestrator.runtime.ports import answers, is_free
 from orchestrator.settings import Settings
+from orchestrator.store.blobs import open_blobs
 from orchestrator.store.opening import open_store
 
 START_LIMIT = 2 * READY_LIMIT  # seconds for the whole of it, Ray's own part included
@@ -124,6 +125,7 @@ def bring_up(settings: Settings, address: str, *, may_move: bool) -> Path:
 def _prepared(settings: Settings, address: str, *, may_move: bool) -> Path:
     """The store and the settings, made ready for the actors."""
     open_store(settings.database_url, migrate=True).close()
+    open_blobs(settings.data_dir, settings.storage, settings.storage_options, check=True)
     if not is_free(settings.host, settings.port):
         if not may_move:
             raise BadSettings(f"port {settings.port} of {settings.host} cannot be used; choose another with --port")

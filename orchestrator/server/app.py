@@ -96,8 +96,10 @@ def create_app(
     run_tokens: RunTokens,
     node_tokens: NodeTokens,
     join_info: JoinInfo | None = None,
+    dashboard: str = "",
 ) -> FastAPI:
-    """The HTTP API. `join_info` tells a machine that wants to join where the cluster is; without it none can join."""
+    """The HTTP API. `join_info` tells a machine that wants to join where the cluster is; without it none can join. `dashboard` is
+    where Ray's listens (host:port), empty for unknown."""
     tally = Tally(lambda uses: executor.count_uses(CountUses(uses=uses)))
     app = FastAPI(
         title="orchestrator",
@@ -117,7 +119,7 @@ def create_app(
             ),
         ],
     )
-    app.state.parts = Parts(executor, reader, settings, blobs, run_tokens, node_tokens, join_info)
+    app.state.parts = Parts(executor, reader, settings, blobs, run_tokens, node_tokens, join_info, dashboard)
     app.state.health = health.Health()
     problems.install(app)
     for router in ROUTERS:

@@ -12,7 +12,7 @@ from orchestrator.runtime.client import ExecutorClient
 from orchestrator.server.app import create_app
 from orchestrator.server.serve import serve
 from orchestrator.settings import Settings
-from orchestrator.store.blobs import Blobs
+from orchestrator.store.blobs import open_blobs
 from orchestrator.store.opening import open_store
 
 
@@ -31,9 +31,10 @@ async def serve_api(settings: Settings, executor: ExecutorClient, join: dict[str
         executor=executor,
         reader=reader,
         settings=settings,
-        blobs=Blobs(settings.data_dir / "storage"),
+        blobs=open_blobs(settings.data_dir, settings.storage, settings.storage_options),
         run_tokens=RunTokens(secret),
         node_tokens=NodeTokens(secret),
         join_info=join_info,
+        dashboard=join.get("dashboard") or "",
     )
     await serve(app, settings)

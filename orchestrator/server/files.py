@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from typing import BinaryIO
 from urllib.parse import quote
@@ -16,18 +15,17 @@ from orchestrator.store.port import StoredFile
 SMALL = 64 << 10  # bytes read at once
 
 
-def sent(blobs: Blobs, file: StoredFile) -> Response:
-    """A file's bytes as a download. Raises NotFound when they are gone."""
-    return sent_stream(blobs.open(file.blob), file.path.rsplit("/", 1)[-1])
+async def sent(blobs: Blobs, file: StoredFile) -> Response:
+    """A file's bytes as a download. Raises NotFound when they are gone, StoreUnavailable when their place does not answer."""
+    return await sent_stream(await anyio.to_thread.run_sync(blobs.open, file.blob), file.path.rsplit("/", 1)[-1], file.size)
 
 
-def sent_stream(source: BinaryIO, name: str) -> Response:
-    """An open file as a download; it is closed once it has been sent."""
+async def sent_stream(source: BinaryIO, name: str, size: int) -> Response:
+    """An open file of so many bytes as a download; it is closed once it has been sent."""
     headers = {"Content-Disposition": disposition(name)}
-    size = os.fstat(source.fileno()).st_size
     if size <= SMALL:
         with source:
-            return Response(source.read(), media_type="application/octet-stream", headers=headers)
+            return Response(await anyio.to_thread.run_sync(source.read), media_type="application/octet-stream", headers=headers)
     headers["Content-Length"] = str(size)
     return StreamingResponse(_chunks(source), media_type="application/octet-stream", headers=headers)
 

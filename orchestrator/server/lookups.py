@@ -23,7 +23,7 @@ class Lookups:
         self._parts = parts
 
     def secret(self, namespace: str, key: str) -> str:
-        if key.upper() not in self._parts.settings.secrets:
+        if self._parts.settings.secret(key) is None:
             raise ExpressionFailed(f"Cannot find secret for key '{key}'.")
         return MASKED
 

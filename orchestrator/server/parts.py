@@ -32,6 +32,7 @@ class Parts:
     run_tokens: RunTokens
     node_tokens: NodeTokens
     join_info: JoinInfo | None = None
+    dashboard: str = ""  # where the cluster's Ray dashboard listens, host:port; empty where that is not known
 
 
 def parts_of(request: Request) -> Parts:

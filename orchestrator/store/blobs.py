@@ -1,14 +1,17 @@
-"""The bytes of files, under one folder of the server's machine; who they belong to is the store's to know."""
+"""The bytes of files; who they belong to is the store's to know."""
 
 from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from orchestrator.errors import NotFound, StoreUnavailable
+from orchestrator.model.values import Json
+from orchestrator.store.blob_places import BlobPlace, Bucket, Folder
 
 CHUNK = 1 << 20  # bytes
 
@@ -40,9 +43,9 @@ class Draft:
             os.fsync(self._file.fileno())
             self._file.close()
             self._file = None
-            self._blobs.take(self._path, self.id)
         except OSError as err:
             raise StoreUnavailable(f"a file cannot be written: {err.strerror}") from err
+        self._blobs.take(self._path, self.id)
         return self.id, self.size
 
     def __enter__(self) -> Draft:
@@ -55,10 +58,11 @@ class Draft:
 
 
 class Blobs:
-    """Blobs by random ids: no text of a user ever becomes a path of this machine."""
+    """Blobs by random ids: no text of a user ever becomes a path or an object's name."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, place: BlobPlace | None = None) -> None:
+        """`root` is a folder of this machine for what is being written; blobs lie there too, unless `place` is elsewhere."""
+        self._place = place or Folder(root)
         self.drafts = root / "drafts"
         self.drafts.mkdir(parents=True, exist_ok=True)
 
@@ -73,30 +77,33 @@ class Blobs:
                 draft.write(data)
             return draft.keep()
 
-    def path(self, blob: str) -> Path:
-        """Where the bytes lie. Raises NotFound for an id of another shape."""
-        if not (len(blob) == 32 and blob.isalnum() and blob.isascii()):
-            raise NotFound(f"no blob {blob!r}")
-        return self._root / blob[:2] / blob
-
     def open(self, blob: str) -> BinaryIO:
-        """The bytes, for reading. Raises NotFound when there are none."""
-        try:
-            return self.path(blob).open("rb")
-        except FileNotFoundError as err:
-            raise NotFound("the file's content is gone") from err
+        """The bytes, for reading. Raises NotFound when there are none, StoreUnavailable."""
+        return self._place.open(_name(blob))
 
     def remove(self, blob: str) -> None:
-        """Forget the bytes. A blob already gone is success."""
-        self.path(blob).unlink(missing_ok=True)
+        """Forget the bytes. A blob already gone is success. Raises StoreUnavailable."""
+        self._place.remove(_name(blob))
 
     def take(self, draft: Path, blob: str) -> None:
-        """Give a finished draft its place."""
-        target = self.path(blob)
-        target.parent.mkdir(exist_ok=True)
-        draft.replace(target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        """Give a finished draft its place. Raises StoreUnavailable."""
+        self._place.take(draft, _name(blob))
+
+
+def open_blobs(data: Path, storage: str | None, options: Mapping[str, Json], *, check: bool = False) -> Blobs:
+    """The blobs of a server with this data folder: in `storage` (a URL, or the path of a folder), else in the data folder itself.
+
+    With `check` a bucket is tried. Raises BadSettings when it cannot be used."""
+    if storage is None or "://" not in storage:
+        return Blobs(Path(storage).absolute() if storage else data / "storage")
+    bucket = Bucket(storage, options)
+    if check:
+        bucket.check()
+    return Blobs(data / "storage", bucket)
+
+
+def _name(blob: str) -> str:
+    """Where a blob lies. Raises NotFound for an id of another shape."""
+    if not (len(blob) == 32 and blob.isalnum() and blob.isascii()):
+        raise NotFound(f"no blob {blob!r}")
+    return f"{blob[:2]}/{blob}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.integration.local_server import LocalServer, eventually, local_server
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
+PAGE = Path(__file__).resolve().parents[2] / "docs/sql.md"
 SECRET = "hunter2-hunter2"
 SHOP = """
 id: shop
@@ -106,6 +108,13 @@ def test_files_keys_inputs_and_secrets_reach_a_child_and_its_rows_reach_other_ta
     assert "no such table: nowhere" in text
     assert SECRET not in text
     eventually(lambda: not children(server), within=5, what="no child is left")
+
+
+def test_the_report_of_the_page_on_sql_comes_out_as_it_says(server: LocalServer) -> None:
+    (flow,) = (text for text in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL) if text.startswith("id: report"))
+    done = server.execute(server.flow(flow), wait=True)
+    assert done["state"]["current"] == "SUCCESS", server.logs(done["id"])
+    assert "shop,total\nLima,5\nOslo,7\n" in server.logs(done["id"])
 
 
 def test_a_killed_query_is_gone_when_it_is_shown_killed(server: LocalServer) -> None:

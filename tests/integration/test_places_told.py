@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,3 +83,13 @@ def test_a_plan_tells_of_a_group_before_and_after_a_worker_has_joined_it_and_the
         assert (after["outlook"], after["steps"][0]["groups"]) == ("now", [{"key": "gpu", "workers": 1, "slots": 2, "free": 2, "queued": 0}])
         ended = server.execute(server.flow(file.read_text()), wait=True)
         assert (ended["state"]["current"], ended["taskRunList"][0]["placement"]["group"]) == ("SUCCESS", "gpu")
+
+
+def test_a_worker_is_told_with_its_page_in_the_ray_dashboard(server: LocalServer) -> None:
+    (worker,) = server.call("GET", "/api/v1/workers")["workers"]
+    page, _, node = worker["rayDashboard"].partition("/#/cluster/nodes/")
+    assert node == worker["nodeId"]
+    token = (server.data / "ray_token").read_text().strip()
+    request = urllib.request.Request(f"{page}/nodes/{node}", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert json.load(answer)["data"]["detail"]["raylet"]["nodeId"] == node

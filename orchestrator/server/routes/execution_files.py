@@ -26,7 +26,7 @@ async def download(request: Request, execution_id: str) -> Response:
     uri = _asked_uri(request, parts, execution_id)
     if uri.execution_id != execution_id:
         return RedirectResponse(f"/api/v1/executions/{uri.execution_id}/file?path={quote(str(uri), safe='')}", 307)
-    return sent(parts.blobs, found_file(parts, uri))
+    return await sent(parts.blobs, found_file(parts, uri))
 
 
 @router.get("/metas", response_model=None)

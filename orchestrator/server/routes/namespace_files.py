@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 
 from fastapi import APIRouter, Request, Response
@@ -26,9 +27,9 @@ async def get(request: Request, namespace: str) -> Response:
     if file.directory:
         raise NotFound(f"`{path}` is a folder")
     try:
-        return sent(parts.blobs, file)
+        return await sent(parts.blobs, file)
     except NotFound:  # replaced in this very moment
-        return sent(parts.blobs, namespace_files.found(parts, namespace, path))
+        return await sent(parts.blobs, namespace_files.found(parts, namespace, path))
 
 
 @router.post("", response_model=None)
@@ -106,5 +107,6 @@ async def revisions(request: Request, namespace: str) -> Response:
 async def export(request: Request, namespace: str) -> Response:
     target = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it has been sent
     await asyncio.to_thread(namespace_files.export, parts_of(request), namespace, target)
+    size = target.seek(0, os.SEEK_END)
     target.seek(0)
-    return sent_stream(target, f"{namespace}_files.zip")
+    return await sent_stream(target, f"{namespace}_files.zip", size)

@@ -42,7 +42,7 @@ async def put(request: Request, execution_id: str) -> Response:
 
 @router.get(internal_paths.FILES, response_model=None)
 async def get(request: Request, execution_id: str) -> Response:
-    return sent(parts_of(request).blobs, _file(request, execution_id, Asked(request).required("uri")))
+    return await sent(parts_of(request).blobs, _file(request, execution_id, Asked(request).required("uri")))
 
 
 @router.delete(internal_paths.FILES, response_model=None)
@@ -85,9 +85,9 @@ async def namespace_file(request: Request, execution_id: str, namespace: str) ->
     if file.directory:
         raise NotFound(f"`{path}` is a folder")
     try:
-        return sent(parts.blobs, file)
+        return await sent(parts.blobs, file)
     except NotFound:  # replaced in this very moment
-        return sent(parts.blobs, namespace_files.found(parts, namespace, path))
+        return await sent(parts.blobs, namespace_files.found(parts, namespace, path))
 
 
 @router.put(internal_paths.NAMESPACE_FILE, response_model=None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 from fastapi import APIRouter, Request, Response
 
 from orchestrator.errors import BadSettings, NotFound
@@ -48,13 +46,13 @@ async def seal(request: Request, execution_id: str) -> Response:
 @router.get(internal_paths.SECRET, response_model=None)
 async def secret(request: Request, execution_id: str) -> Response:
     key = Asked(request).required("key")
-    text = parts_of(request).settings.secrets.get(key.upper())
+    try:
+        text = parts_of(request).settings.secret(key)
+    except BadSettings as err:
+        raise BadArgument(str(err)) from err
     if text is None:
         raise NotFound(f"Cannot find secret for key '{key}'.")
-    try:
-        return answers.made({"value": base64.b64decode(text, validate=True).decode()})
-    except ValueError as err:
-        raise BadArgument(f"The secret '{key}' is not base64: set SECRET_{key.upper()} to the base64 of its text.") from err
+    return answers.made({"value": text})
 
 
 @router.get(internal_paths.ERROR_LOGS, response_model=None)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from orchestrator.model.values import Json
+from orchestrator.model.worker import WorkerState
 from orchestrator.runtime.requests import DrainWorker, WorkerNamed
 from orchestrator.server import answers, documents
 from orchestrator.server.bodies import json_object
 from orchestrator.server.fleet import worker_of, workers_of
-from orchestrator.server.parts import parts_of
+from orchestrator.server.parts import Parts, parts_of
 from orchestrator.server.problems import BadArgument
 
 router = APIRouter(prefix="/api/v1/workers")
@@ -19,13 +22,15 @@ DRAIN_GRACE = "PT5M"  # unless asked otherwise
 @router.get("", response_model=None)
 async def workers(request: Request) -> Response:
     """Those that are there, and those that were lost within the last hour."""
-    return answers.made({"workers": workers_of(await parts_of(request).executor.fleet())})
+    parts = parts_of(request)
+    return answers.made({"workers": [_linked(parts, one) for one in workers_of(await parts.executor.fleet())]})
 
 
 @router.get("/{worker}", response_model=None)
 async def worker(request: Request, worker: str) -> Response:
     """One, by any unique beginning of its id."""
-    return answers.made(shown(await parts_of(request).executor.worker(WorkerNamed(worker=worker))))
+    parts = parts_of(request)
+    return answers.made(_linked(parts, shown(await parts.executor.worker(WorkerNamed(worker=worker)))))
 
 
 @router.post("/{worker}/drain", response_model=None)
@@ -44,6 +49,13 @@ async def drain_of(request: Request, *, worker: str = "", mark: str | None = Non
     return found
 
 
-def shown(told: Json) -> Json:
+def _linked(parts: Parts, worker: dict[str, Any]) -> dict[str, Any]:
+    """With the page of its node in the Ray dashboard, where that is known and the node is there."""
+    if not parts.dashboard or worker.get("state") == WorkerState.LOST or not worker.get("nodeId"):
+        return worker
+    return {**worker, "rayDashboard": f"http://{parts.dashboard}/#/cluster/nodes/{worker['nodeId']}"}
+
+
+def shown(told: Json) -> dict[str, Any]:
     """{"worker", "drain"} of the executor as one thing."""
     return worker_of(told["worker"], told["drain"])

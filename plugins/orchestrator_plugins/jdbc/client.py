@@ -75,10 +75,11 @@ class Session:
 
     def begin(self, *, steady: bool = False) -> None:
         """Begin a transaction; where it is `steady`, all its statements see the same rows. Without `commit` it is undone."""
-        self._command(self._driver.begins_steadily if steady else self._driver.begins)
+        for command in self._driver.begins_steadily if steady else (self._driver.begins,):
+            self._command(command)
 
     def commit(self) -> None:
-        self._command("COMMIT")
+        self._command(self._driver.commits)
 
     def _command(self, sql: str) -> None:
         with self.speaking():

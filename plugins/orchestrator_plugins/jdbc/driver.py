@@ -20,7 +20,8 @@ class Driver(ABC):
     engine: ClassVar[Mapping[str, Any]] = {}  # what SQLAlchemy's engine is told besides
     has_cursors: ClassVar[bool] = False  # rows of a statement that only reads may stay with the server until they are asked for
     begins: ClassVar[str] = "BEGIN"
-    begins_steadily: ClassVar[str] = "BEGIN"  # all statements of such a transaction see the same rows
+    begins_steadily: ClassVar[tuple[str, ...]] = ("BEGIN",)  # all statements of such a transaction see the same rows
+    commits: ClassVar[str] = "COMMIT"
 
     @abstractmethod
     def connect(self) -> Any:

@@ -35,7 +35,7 @@ class Postgres(Driver):
     dialect: ClassVar[Dialect] = Dialect(dollars=True, nested_comments=True, escape_strings=True)
     engine: ClassVar[Mapping[str, Any]] = {"use_native_hstore": False}  # else each connection asks for its type
     has_cursors: ClassVar[bool] = True
-    begins_steadily: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+    begins_steadily: ClassVar[tuple[str, ...]] = ("BEGIN ISOLATION LEVEL REPEATABLE READ",)
 
     def __init__(self, parts: Mapping[str, str], pems: Mapping[str, str], folder: Callable[[], Path], *, zone: str | None, say: Callable[[str], None]) -> None:
         self._parts, self._pems, self._folder, self._zone, self._say = parts, pems, folder, zone, say

@@ -16,7 +16,7 @@ class Sqlite3(Driver):
     kind: ClassVar[str] = "SQLite"
     url: ClassVar[str] = "sqlite://"
     dialect: ClassVar[Dialect] = Dialect(identifiers="`[")
-    begins_steadily: ClassVar[str] = "BEGIN IMMEDIATE"
+    begins_steadily: ClassVar[tuple[str, ...]] = ("BEGIN IMMEDIATE",)
 
     def __init__(self, path: str) -> None:
         self._path = path

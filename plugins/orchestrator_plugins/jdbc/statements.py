@@ -15,6 +15,7 @@ _PARAMETER = re.compile(r":([^\W\d]\w*)")
 _BEFORE_RANGE_END = re.compile(r"[\w\])]")  # as in `days[1:last]`
 _DOLLAR = re.compile(r"\$(?:[^\W\d]\w*)?\$")
 _BODIES = frozenset({"function", "procedure", "trigger"})  # CREATE of these may hold statements between BEGIN and END
+_TRANSACTIONS = frozenset({"tran", "transaction", "distributed"})  # after BEGIN
 _WRITES = frozenset({"insert", "update", "delete", "merge", "into"})
 
 
@@ -26,6 +27,9 @@ class Dialect:
     nested_comments: bool = False
     escape_strings: bool = False  # E'...' with backslashes
     identifiers: str = ""  # further quotes of names: ` and [
+    backslashes: bool = False  # they escape in every string
+    hashes: bool = False  # # begins a comment, and -- only with a space behind it
+    blocks: bool = False  # BEGIN ... END stand around statements anywhere, BEGIN TRANSACTION aside
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,9 @@ class _Reading:
         self._at = self._quoted() or self._word() or self._colon() or self._at + 1
 
     def _comment(self) -> int | None:
-        if self._sql.startswith("--", self._at):
+        if self._sql.startswith("--", self._at) and (not self._dialect.hashes or self._sql[self._at + 2 : self._at + 3].strip() == ""):
+            return self._until("\n", self._at)
+        if self._dialect.hashes and self._sql[self._at] == "#":
             return self._until("\n", self._at)
         if not self._sql.startswith("/*", self._at):
             return None
@@ -130,7 +136,7 @@ class _Reading:
     def _quoted(self) -> int | None:
         first = self._sql[self._at]
         if first in "'\"" or first in self._dialect.identifiers:
-            return self._string("]" if first == "[" else first, escapes=False)
+            return self._string("]" if first == "[" else first, escapes=self._dialect.backslashes and first in "'\"")
         if self._dialect.escape_strings and first in "eE" and self._sql.startswith("'", self._at + 1):
             self._at += 1
             return self._string("'", escapes=True)
@@ -158,9 +164,10 @@ class _Reading:
             return number.end() if number else None
         word = found[0].lower()
         self._words.append(word)
-        if self._words[0] == "create" and _BODIES.intersection(self._words[:4]):
+        if self._dialect.blocks or (self._words[0] == "create" and _BODIES.intersection(self._words[:4])):
             opens = word == "begin" or (word == "case" and self._depth > 0)
-            self._depth = max(0, self._depth + opens - (word == "end"))
+            closes = word == "end" or (word in _TRANSACTIONS and self._words[-2:-1] == ["begin"])
+            self._depth = max(0, self._depth + opens - closes)
         return found.end()
 
     def _colon(self) -> int | None:

@@ -81,6 +81,7 @@ class FakeServer:
         self.sent: list[bytes] = []  # bodies of validations and plans
         self.further: dict[tuple[str, str], Any] = {}  # answers by method and path: a value, (status, value), or a list of them, of which the last stays
         self.bodies: dict[str, Any] = {}  # what was sent along, by `METHOD path`
+        self.queries: dict[str, list[tuple[str, str]]] = {}  # what was asked with, by `METHOD path`
         self.triggers: list[Json] = []  # as one is shown: its state, its definition, the reason
         self.trigger_lines: list[Json] = []
         self._http = _Quiet(("127.0.0.1", 0), _handler(self))
@@ -116,6 +117,7 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             path = unquote(urlsplit(self.path).path)
             self.query = parse_qsl(urlsplit(self.path).query)
             fake.asked.append(f"{self.command} {path}")
+            fake.queries[fake.asked[-1]] = self.query
             if fake.token and self.headers.get("Authorization") != f"Bearer {fake.token}":
                 return self._answer(401, None)
             if self.body and self.headers.get("Content-Type") == "application/json":

@@ -76,6 +76,31 @@ def test_a_run_on_a_worker_out_of_reach_says_that_it_waits_for_it_to_have_surely
     in_house(tmp_path, check, groups=("", "gpu"))
 
 
+def test_a_run_that_was_sent_and_whose_worker_has_not_begun_it_says_so(tmp_path: Path) -> None:
+    async def check(own: House) -> None:
+        own.cluster.run = lambda place, dispatch: None  # type: ignore[method-assign]  # a worker that hears nothing just now
+        begun = await own.run(flow("workerGroup: {key: gpu}"), wait=False)
+        told = await own.until_explained(begun["id"], "STARTING")
+        assert (told["evidence"]["group"], told["evidence"]["lease"]) == ("gpu", 1)
+        assert told["evidence"]["worker"] in {one.name for one in own.parts.executor.places.workers()}
+        assert "orchestrator worker ls" in told["fix"]
+
+    in_house(tmp_path, check, groups=("", "gpu"))
+
+
+def test_a_run_that_was_told_to_end_and_is_not_seen_gone_says_so(tmp_path: Path) -> None:
+    async def check(own: House) -> None:
+        begun = await own.run(sleeper(), wait=False)
+        await running(own, begun)
+        tell, own.cluster.stop = own.cluster.stop, lambda place, stops: None  # type: ignore[method-assign]  # it is not heard yet
+        await own.call("act", execution_id=begun["id"], verb="kill")
+        told = await own.until_explained(begun["id"], "STOPPING")
+        assert (told["state"], told["message"]) == ("KILLING", "It was told to end and has not been seen gone yet")
+        own.cluster.stop = tell  # type: ignore[method-assign]
+
+    in_house(tmp_path, check)
+
+
 @pytest.mark.docker
 def test_a_job_that_is_being_prepared_tells_the_stage(tmp_path: Path) -> None:
     silent = socket.create_server(("127.0.0.1", 0))

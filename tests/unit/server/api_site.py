@@ -50,6 +50,7 @@ class Site:
                 "ray_version": "2.51.0",
                 "python_version": "3.11.4",
             },
+            dashboard="127.0.0.1:8265",
         )
 
     @asynccontextmanager

@@ -34,6 +34,12 @@ async def test_a_group_is_declared_shown_changed_and_undeclared(api: httpx.Async
     assert (await api.delete(f"{GROUPS}/gpu")).status_code == 404
 
 
+async def test_a_worker_that_is_there_links_to_its_node_in_the_ray_dashboard(open_site: Site, api: httpx.AsyncClient) -> None:
+    open_site.executor.workers = [{"name": "w1", "group": "gpu", "nodeId": "n1", "slots": 1, "hostname": "box"}]
+    (worker,) = (await api.get("/api/v1/workers")).json()["workers"]
+    assert worker["rayDashboard"] == "http://127.0.0.1:8265/#/cluster/nodes/n1"
+
+
 async def test_groups_show_workers_and_what_waits_declared_or_not(api: httpx.AsyncClient) -> None:
     await api.post(GROUPS, json={"key": "idle"})
     groups = (await api.get(GROUPS)).json()["workerGroups"]
@@ -42,7 +48,8 @@ async def test_groups_show_workers_and_what_waits_declared_or_not(api: httpx.Asy
         ("gpu", False, 0, 2),
         ("idle", True, 0, 0),
     ]
-    assert [worker["name"] for worker in (await api.get("/api/v1/workers")).json()["workers"]] == ["w1"]
+    (worker,) = (await api.get("/api/v1/workers")).json()["workers"]
+    assert worker["name"] == "w1"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""Executions that people act on from the command line, on a real server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.local_server import ORCHESTRATOR, LocalServer, eventually, local_server
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+
+MENDED = """
+id: mended
+namespace: hand
+tasks:
+  - {{id: first, type: core.debug.Return, format: "{{{{ execution.startDate }}}}"}}
+  - id: second
+    type: scripts.shell.Commands
+    taskRunner: {{type: core.runner.Process}}
+    commands: ["test -e {folder}/mended"]
+"""
+LIMITED = """
+id: limited
+namespace: hand
+concurrency: {limit: 1}
+tasks:
+  - {id: sleep, type: core.flow.Sleep, duration: PT60S}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    with local_server(tmp_path_factory.mktemp("hand")) as found:
+        yield found
+
+
+def typed(server: LocalServer, *words: str) -> Any:
+    """What a command of `orchestrator execution` prints as JSON."""
+    command = [*ORCHESTRATOR, "execution", *words, "--json", f"--server={server.url}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def values(execution: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(run["taskId"], run["state"]["current"]) for run in execution["taskRunList"]]
+
+
+def test_what_has_failed_is_restarted_and_what_has_ended_is_replayed_from_a_task(server: LocalServer, tmp_path: Path) -> None:
+    failed = server.execute(server.flow(MENDED.format(folder=tmp_path)), wait=True)
+    assert values(failed) == [("first", "SUCCESS"), ("second", "FAILED")]
+    (tmp_path / "mended").touch()
+    assert typed(server, "restart", failed["id"][:10])["id"] == failed["id"]
+    mended = server.ended(failed["id"])
+    assert values(mended) == [("first", "SUCCESS"), ("second", "SUCCESS")]
+    again = server.ended(typed(server, "replay", failed["id"], "--task", "second")["id"])
+    assert again["id"] != failed["id"]
+    assert again["taskRunList"][0]["outputs"] == mended["taskRunList"][0]["outputs"], "what came before is taken over"
+    anew = server.ended(typed(server, "replay", failed["id"])["id"])
+    assert anew["taskRunList"][0]["outputs"] != mended["taskRunList"][0]["outputs"]
+
+
+def test_an_execution_in_line_is_begun_at_once_when_forced(server: LocalServer) -> None:
+    flow = server.flow(LIMITED)
+    first, second = server.execute(flow), server.execute(flow)
+    eventually(lambda: server.execution(second["id"])["state"]["current"] == "QUEUED", within=10, what="the second waits")
+    typed(server, "force-run", second["id"])
+    eventually(lambda: server.execution(second["id"])["state"]["current"] == "RUNNING", within=10, what="it runs")
+    for one in (first, second):
+        typed(server, "kill", one["id"])
+        assert server.ended(one["id"])["state"]["current"] == "KILLED"
