@@ -207,6 +207,17 @@ class TestGoogleBatch(RunnerContract):
         for handle in handles:
             runner.remove(handle)
 
+    def test_an_upload_is_given_up_in_the_middle(self, runner: TaskRunner, job: MakeJob, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        made, tools, before = job("true"), FakeTools(), len(emulator.jobs.created)
+        Path(made.working_dir, "large").write_bytes(b"x" * (40 << 20))
+        sent = emulator.storage.buckets.received
+        monkeypatch.setattr(tools, "cancelled", lambda: emulator.storage.buckets.received > sent + (12 << 20))
+        handle = runner.start(made, runner.prepare(made), tools)
+        assert emulator.storage.buckets.received < sent + (30 << 20)
+        assert runner.wait(handle, Heard()).code == 137
+        runner.remove(handle)
+        assert len(emulator.jobs.created) == before
+
     def test_a_stop_while_the_log_is_silent_is_quick(self, runner: TaskRunner, tools: FakeTools, job: MakeJob) -> None:
         made = job("sleep 600")
         handle = runner.start(made, runner.prepare(made), tools)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -38,6 +39,10 @@ _LASTING = (exceptions.BadRequest, exceptions.Unauthorized, exceptions.Forbidden
 
 class NameTaken(Exception):
     """A job of this name exists already."""
+
+
+class Cancelled(Exception):
+    """What was being sent is not wanted any more."""
 
 
 class AnswerLost(RunnerUnavailable):
@@ -239,6 +244,24 @@ def _entry(raw: Any) -> Entry:
     return Entry(at, raw.insert_id, raw.labels.get("job_uid", ""), text, raw.severity >= ERROR, received or at, part)
 
 
+class _Watched(io.RawIOBase):
+    """A file that cannot be read on once it is not wanted any more."""
+
+    def __init__(self, content: BinaryIO, cancelled: Callable[[], bool]) -> None:
+        self._content, self._cancelled = content, cancelled
+
+    def read(self, size: int = -1) -> bytes:
+        if self._cancelled():
+            raise Cancelled
+        return self._content.read(size)
+
+    def tell(self) -> int:
+        return self._content.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._content.seek(offset, whence)
+
+
 class BucketClient:
     """One bucket of Cloud Storage. All calls raise RunnerUnavailable or JobRejected."""
 
@@ -257,10 +280,10 @@ class BucketClient:
     def __exit__(self, *_: object) -> None:
         self._api.close()
 
-    def put(self, name: str, content: BinaryIO) -> None:
-        """Write an object; what stood there is replaced."""
+    def put(self, name: str, content: BinaryIO, cancelled: Callable[[], bool]) -> None:
+        """Write an object; what stood there is replaced. Raises Cancelled when that is so before all of it is sent."""
         with _told(self._place):
-            self._bucket.blob(name, chunk_size=CHUNK).upload_from_file(content, content_type="application/octet-stream")
+            self._bucket.blob(name, chunk_size=CHUNK).upload_from_file(_Watched(content, cancelled), content_type="application/octet-stream")
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """An object's content. Raises JobRejected when there is none."""

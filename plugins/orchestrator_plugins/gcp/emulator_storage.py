@@ -27,6 +27,7 @@ class Buckets:
 
     def __init__(self, folder: Path, only: tuple[str, ...] | None = None) -> None:
         self.folder, self._only = folder, only
+        self.received = 0  # bytes of files sent in parts
         self._sessions: dict[str, tuple[Path, Path]] = {}
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
@@ -182,6 +183,7 @@ def handler(buckets: Buckets, further: Any) -> type[BaseHTTPRequestHandler]:
             while left and (data := self.rfile.read(min(CHUNK, left))):
                 out.write(data)
                 left -= len(data)
+                buckets.received += len(data)
 
         def _content(self, path: Path) -> None:
             size = path.stat().st_size

@@ -95,6 +95,10 @@ class Batch(BatchProperties, TaskRunner):
     def price_key(self, job: Job) -> dict[str, Json]:
         return {"service": "gcp-batch", "region": self.region, "machine": self.machine_type, "spot": asks_for_spot(job, self)}
 
+    def start_bound(self) -> timedelta | None:
+        """`wait` keeps the bound itself: it can say in the service's own words why the command has not begun."""
+        return None
+
     def prepare(self, job: Job) -> JobHandle:
         if not job.image:
             raise JobRejected("a task on the Google Batch runner needs an image: set `containerImage`")
@@ -117,8 +121,8 @@ class Batch(BatchProperties, TaskRunner):
             if tools.cancelled():
                 return handle
             stage = stage_of(job, self)
-            stage.upload(self._place(), handle)
-            made = None if tools.cancelled() else self._made(client, job, stage, handle, tools)
+            is_there = stage.upload(self._place(), handle, tools.cancelled)
+            made = self._made(client, job, stage, handle, tools) if is_there and not tools.cancelled() else None
             if made is None:
                 return handle
             if tools.cancelled():  # a stop that came while it was made found nothing to stop

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -47,18 +47,20 @@ class Stage:
         remote = f"{self.bucket}/{str(handle.details['prefix']).rstrip('/')}" if self.uses_bucket else None
         return Staging(remote=remote, brings_in=bool(remote or self.inline), inline=self.inline, outputs=self.outputs)
 
-    def upload(self, place: Place, handle: JobHandle) -> None:
-        """Put command and files into the bucket, where the job needs one."""
+    def upload(self, place: Place, handle: JobHandle, cancelled: Callable[[], bool]) -> bool:
+        """Put command and files into the bucket, where the job needs one. Whether they are there: it gives up once cancelled."""
         if not self.uses_bucket or self.job is None:
-            return
-        from orchestrator_plugins.gcp.client import BucketClient
+            return True
+        from orchestrator_plugins.gcp.client import BucketClient, Cancelled
 
         prefix = str(handle.details["prefix"])
-        with BucketClient(place, str(self.bucket)) as bucket:
+        with BucketClient(place, str(self.bucket)) as bucket, suppress(Cancelled):
             with packed(Path(self.job.working_dir), f"/{self.job.key}", Owner(), leave_out=self.job.output_dir) as tar:
-                bucket.put(prefix + ARCHIVE_IN, tar)
+                bucket.put(prefix + ARCHIVE_IN, tar, cancelled)
             if self.command.hidden is not None:
-                bucket.put(prefix + COMMAND, io.BytesIO(self.command.hidden.encode()))
+                bucket.put(prefix + COMMAND, io.BytesIO(self.command.hidden.encode()), cancelled)
+            return True
+        return False
 
     def bring_back(self, place: Place, handle: JobHandle, folder: Path) -> bool:
         """Put the files that the patterns mean into a folder. Whether the job had brought what there was of them."""
