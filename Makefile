@@ -54,8 +54,9 @@ bench: $(STAMP)  ## measure a server beside bare Ray on this machine
 bench-groups: $(STAMP)  ## measure what worker groups promise
 	$(BIN)/python -m benchmarks.worker_groups
 
-soak: $(STAMP)  ## every failure of the table twenty times (about an hour, as root)
+soak: $(STAMP)  ## every failure of the table twenty times, every crash point, a thousand kills (about two hours, as root)
 	$(BIN)/python -m tests.soak.failures
+	$(BIN)/python -m tests.soak.crash_points
 	$(BIN)/python -m tests.soak.gcp_crashes
 
 format: $(STAMP)  ## let ruff mend and format

@@ -41,6 +41,11 @@ class Api:
             time.sleep(every)
         raise TimeoutError(f"{execution} has not ended within {limit:g} s")
 
+    def logs(self, execution: str) -> list[Json]:
+        """The lines of an execution so far."""
+        found: Any = self._call("GET", f"/api/v1/logs/{execution}")
+        return list(found)
+
     def _call(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> Json:
         headers = {**self._headers, **({"Content-Type": kind} if kind else {})}
         try:

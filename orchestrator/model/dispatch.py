@@ -144,4 +144,5 @@ class Inventory(Frozen):
     group: str = ""
     slots: int = 0
     version: str = ""
+    engine: str = ""  # which Docker engine is reached from there, as handles name it
     held: tuple[Held, ...] = ()

@@ -37,12 +37,15 @@ class JobHandle(Frozen):
     """What names a job for any process of the project, saved before it is started. Holds no secret.
 
     `runner` is the runner's type, `backend` where it stands (engine, account and region), `details` the runner's own
-    facts: container id, working directory as the command sees it, bucket prefix, position in the log.
+    facts: container id, working directory as the command sees it, bucket prefix, position in the log. `bound`: only the
+    machine it was made on reaches it. `place` is who watches it, by name.
     """
 
     key: str
     runner: str
     backend: str
+    bound: bool = False
+    place: str = ""
     details: Mapping[str, Json] = Field(default_factory=dict)
 
 

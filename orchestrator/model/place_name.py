@@ -21,7 +21,17 @@ class PlaceName:
     on_head: bool = False
 
     def __str__(self) -> str:
-        return ":".join((self.kind, self.label or _DEFAULT, self.node, self.made, *(("head",) if self.on_head else ())))
+        return ":".join((self.kind, self.label_for(self.label), self.node, self.made, *(("head",) if self.on_head else ())))
+
+    @staticmethod
+    def label_for(group: str) -> str:
+        """How a group stands in names."""
+        return group or _DEFAULT
+
+    def is_on_machine_of(self, name: str) -> bool:
+        """Whether another place stands on the same node, or both beside an executor, of whatever session."""
+        other = PlaceName.parse(name)
+        return other is not None and (other.node == self.node or (other.on_head and self.on_head))
 
     @classmethod
     def parse(cls, name: str) -> PlaceName | None:

@@ -40,6 +40,7 @@ class WorkerInfo(Frozen):
     resources: Mapping[str, float] = Field(default_factory=dict)
     resources_used: Mapping[str, float] = Field(default_factory=dict, alias="resourcesUsed")
     version: str = ""
+    engine: str = ""  # the Docker engine that its machine reaches, as handles name it
     seen: Instant | None = None
 
 

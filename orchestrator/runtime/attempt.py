@@ -12,6 +12,7 @@ from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.execution import Cause, PhaseName
 from orchestrator.model.job import JobHandle
 from orchestrator.model.values import Json, format_duration, format_instant
+from orchestrator.runtime.guarding import Guarding
 from orchestrator.runtime.isolated_run import IsolatedRun
 from orchestrator.runtime.isolation import Isolation
 from orchestrator.runtime.reaching import Known
@@ -21,6 +22,7 @@ from orchestrator.runtime.spawner import Spawner
 from orchestrator.runtime.stopping import Stopped, StopSignal
 from orchestrator.runtime.task_work import Around, Means, TaskWork
 from orchestrator.runtime.trigger_work import plugin_of
+from orchestrator.sdk import TaskRunner
 
 HEARD = 1.0  # seconds that a run may take to end by itself once its stop actions have run
 UNSAID = 0.3  # seconds that an emit is waited for once its listener was told to stop
@@ -41,6 +43,7 @@ class Place:
     isolation: Isolation | None  # None: there are no child processes here, all work is done in threads
     log_limit: int
     apart: Callable[[Callable[[], None]], None]  # does what may block on a thread apart
+    guarding: Guarding
 
 
 class Attempt:
@@ -60,6 +63,7 @@ class Attempt:
         self._jobless = threading.Event()  # no job in hand: none may outlive the outcome
         self._jobless.set()
         self._afterwards: list[Callable[[], None]] = []
+        self._guarded: list[str] = []  # keys of its jobs
         known = Known()
         self._emits = 0
         self._log = RunLog(place.reporter, self.head, known, least=dispatch.log_level, most=place.log_limit)
@@ -158,7 +162,12 @@ class Attempt:
         if self._afterwards or self._around.folders:
             self._place.apart(self._tidy)
         else:
-            self._saved(self)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for key in self._guarded:
+            self._place.guarding.release(key)
+        self._saved(self)
 
     def _tidy(self) -> None:
         for action in reversed(self._afterwards):
@@ -166,7 +175,7 @@ class Attempt:
                 action()
         for key in self._around.folders:
             self._place.means.node.remove_working_dir(key)
-        self._saved(self)
+        self._let_go()
 
     def renew(self, lease: int) -> None:
         """The same work under a newer lease: a dispatch of the same generation came again, or its stop."""
@@ -217,7 +226,8 @@ class Attempt:
         self._place.reporter.say(self.head(), metric=metric)
 
     def save_job(self, handle: JobHandle, *, wait: bool) -> None:
-        ticket = self._place.reporter.put(self._report("job", handle=handle.model_dump(mode="json")))
+        ours = handle.model_copy(update={"place": self._place.name})
+        ticket = self._place.reporter.put(self._report("job", handle=ours.model_dump(mode="json")))
         while wait and not ticket.wait(0.2):
             self.stopping.check()
 
@@ -231,6 +241,13 @@ class Attempt:
         while not ticket.wait(0.2):
             if self.stopping and not ticket.wait(UNSAID):
                 raise Stopped("the listener was stopped before its emit was known to be saved")
+
+    def guard(self, runner: TaskRunner, handle: JobHandle) -> None:
+        self._place.guarding.hold(runner, handle)
+        self._guarded.append(handle.key)
+
+    def was_let_go(self, key: str) -> bool:
+        return self._place.guarding.take_let_go(key)
 
     def afterwards(self, action: Callable[[], None]) -> None:
         self._afterwards.append(action)

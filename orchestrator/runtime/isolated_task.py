@@ -20,7 +20,7 @@ from orchestrator.runtime.reaching import Known
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.stopping import Stopped
 from orchestrator.runtime.task_work import Around, TaskWork
-from orchestrator.sdk import Processes, RunningProcess
+from orchestrator.sdk import Processes, RunningProcess, TaskRunner
 
 WORK = f"{__name__}:do"
 LOOK = 0.2  # seconds between looks at whether a run that waits was told to stop
@@ -89,6 +89,12 @@ class ToldReports:
 
     def forget_job(self) -> None:
         self._home.tell("job-gone")
+
+    def guard(self, runner: TaskRunner, handle: JobHandle) -> None:
+        """What a child process watches is not guarded: it is a worker's, and ends with it."""
+
+    def was_let_go(self, key: str) -> bool:
+        return False
 
     def afterwards(self, action: Callable[[], None]) -> None:
         self._home.afterwards.append(action)

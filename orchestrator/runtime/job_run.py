@@ -34,6 +34,12 @@ class Ledger(Protocol):
     def lease_of_job(self) -> int:
         """The lease under which a job that is made now prints its lines."""
 
+    def guard(self, runner: TaskRunner, handle: JobHandle) -> None:
+        """Watch a job from here on: one that only this machine reaches is ended by it, should the head lose it."""
+
+    def was_let_go(self, key: str) -> bool:
+        """Whether this machine has ended a job by itself while nobody watched it. Told once."""
+
     def holding(self) -> AbstractContextManager[None]:
         """Within it a job may exist: the run is not given up."""
 
@@ -53,9 +59,10 @@ class JobRun:
     def _run(self, tools: JobTools, log: RunLog, said: LogSink) -> JobExit:
         self._stop.check()
         handle = self._named()
-        self._stop.add(lambda: self._runner.stop(handle, self._grace))
+        self._stop.add(lambda: insist(lambda: self._runner.stop(handle, self._grace)))  # an engine may be away just then, and the job go on
         try:
             self._stop.check()
+            self._ledger.guard(self._runner, handle)
             handle = self._started(handle, tools)
             ended = self._runner.wait(handle, log.job_sink(said, int(handle.details["lease"])))
             self._stop.check()
@@ -72,7 +79,9 @@ class JobRun:
         return ended
 
     def _named(self) -> JobHandle:
-        if self._adopted is not None and self._adopted.key == self._job.key:
+        was_let_go = self._ledger.was_let_go(self._job.key)
+        if self._adopted is not None and self._adopted.key == self._job.key and not was_let_go:
+            self._ledger.save_job(self._adopted, wait=False)  # who watches it now
             return self._adopted
         handle = self._with_lease(self._runner.prepare(self._job), self._ledger.lease_of_job())
         if self._runner.reattaches:  # what dies with this process need not be found again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,11 @@ _ALLOWED_PREFIX = "LC_"
 _WAYS_OUT = frozenset({"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"})
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OOM_SCORE = 100  # below commands, above the rest of the machine
+
+
+def machine_folder(installation: str) -> Path:
+    """The folder that all places of an installation share on a machine."""
+    return Path(tempfile.gettempdir()) / f"orchestrator-{installation}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,11 @@ class Node:
     def isolated_environment(self) -> Mapping[str, str]:
         """What a child process of this worker starts with: as a command, and how the plugins' libraries reach the network."""
         return {**{name: value for name, value in settings.environ().items() if name.upper() in _WAYS_OUT}, **self.environment}
+
+    @property
+    def own_environment(self) -> Mapping[str, str]:
+        """As that, for a process that loads the modules which this worker loads."""
+        return {**{name: value for name, value in settings.environ().items() if name == "PYTHONPATH"}, **self.isolated_environment}
 
     def working_dir(self, key: str) -> Path:
         """The folder of a job key, made when it is not there, for its owner only."""

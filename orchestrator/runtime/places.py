@@ -14,6 +14,8 @@ from orchestrator.engine.admission import Rank, Target, Waiting, WaitingLine
 from orchestrator.engine.capacity import who_may
 from orchestrator.engine.waiting import Standing
 from orchestrator.engine.wishes import Step
+from orchestrator.model.job import JobHandle
+from orchestrator.model.place_name import PlaceName
 from orchestrator.model.resources import Resources
 from orchestrator.model.worker import WorkerInfo, WorkerState
 from orchestrator.model.worker_group import Reserved, WorkerGroup, tags_of
@@ -158,6 +160,14 @@ class Places:
         """A worker that takes something which needs no slot: the one of the step's groups that holds least. None: there is none."""
         found = [place for place in self._of(Target.of(step, supervised=True, resources=None)) if place.info.state is WorkerState.UP]
         return min(found, key=lambda place: len(place.held)).info.name if found else None
+
+    def reaching(self, job: JobHandle, where: PlaceName) -> str | None:
+        """A worker that reaches a job which is bound to the machine of `where`: of the same group, on its node or of its engine.
+
+        None: there is none."""
+        mates = [info for place in self._workers.values() if (info := place.info).state is WorkerState.UP and PlaceName.label_for(info.group) == where.label]
+        found = [info for info in mates if where.is_on_machine_of(info.name) or info.engine == job.backend]
+        return min(found, key=lambda info: not where.is_on_machine_of(info.name)).name if found else None
 
     # --- runs
 

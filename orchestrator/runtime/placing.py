@@ -14,6 +14,7 @@ from orchestrator.model.dispatch import Stop
 from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun, Where
 from orchestrator.model.growth import Growth
 from orchestrator.model.log import Level
+from orchestrator.model.place_name import PlaceName
 from orchestrator.model.reason import Reason
 from orchestrator.model.state import State
 from orchestrator.model.values import format_instant
@@ -201,6 +202,7 @@ class Placing:
         self._to_look_at.pop(run_id, None)
 
     def _send(self, turn: Turn, live: Live, run: TaskRun, target: Target, worker: str) -> None:
+        run, worker = self._with_its_job(run, worker)
         place = self._place(run, target, worker)
         placement = run.placement.model_copy(update={"worker": worker, "group": self.places.group_of(worker)}) if run.placement is not None else None
         placed = Phase.model_construct(name=PhaseName.PLACED, at=turn.now, detail=None)
@@ -213,6 +215,15 @@ class Placing:
         body = {"task_run_id": run.id, "lease": run.lease, "worker": worker}
         turn.commands[command_id(run)] = Command(id=command_id(run), execution_id=run.execution_id, kind="run", target=place, body=body, created=turn.now)
         turn.sends.append((place, dispatch))
+
+    def _with_its_job(self, run: TaskRun, worker: str) -> tuple[TaskRun, str]:
+        """A job that is bound to a machine is gone on with where it is reached; where no live worker reaches it, its own machine
+        has ended it by now, as it ends commands, and it is begun anew."""
+        where = PlaceName.parse(run.job.place) if run.job is not None and run.job.bound else None
+        if run.job is None or where is None:
+            return run, worker
+        reaching = self.places.reaching(run.job, where)
+        return (run, reaching) if reaching is not None else (run.model_copy(update={"job": None}), worker)
 
     def _place(self, run: TaskRun, target: Target, worker: str) -> str:
         if target.resources is not None:

@@ -107,7 +107,7 @@ class RayCluster:
             node = nodes.get(place.node)
             if place.kind == WORKER and node is not None:
                 info = self._info(name, node["NodeID"], inventory.group, node)
-                self._infos[name] = info.model_copy(update={"slots": inventory.slots, "version": inventory.version})
+                self._infos[name] = info.model_copy(update={"slots": inventory.slots, "version": inventory.version, "engine": inventory.engine})
         self._found = True
 
     def _info(self, name: str, node_id: str, group: str, node: dict[str, Any]) -> WorkerInfo:
@@ -134,7 +134,7 @@ class RayCluster:
             if inventory.version and not serves(__version__, inventory.version):
                 self._never(node_id, handle, inventory.version)
                 return
-            self._infos[name] = info.model_copy(update={"version": inventory.version})
+            self._infos[name] = info.model_copy(update={"version": inventory.version, "engine": inventory.engine})
             self._heard(name)
             self._watch_over(name, handle)
         except (RayError, TimeoutError):

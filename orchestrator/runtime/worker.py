@@ -20,9 +20,11 @@ from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.attempt import Attempt, Place
 from orchestrator.runtime.built_plugins import BuiltTasks
 from orchestrator.runtime.crew import Crew
-from orchestrator.runtime.engines import docker_answers
+from orchestrator.runtime.engines import docker_answers, docker_backend
+from orchestrator.runtime.guarding import Guarding
 from orchestrator.runtime.isolation import Isolation, Recipe
-from orchestrator.runtime.node import Node, keep_from_oom_killer
+from orchestrator.runtime.machine_notes import MachineNotes
+from orchestrator.runtime.node import Node, keep_from_oom_killer, machine_folder
 from orchestrator.runtime.presence import LEASE
 from orchestrator.runtime.reporter import Reporter, Send
 from orchestrator.runtime.run_log import MOST_LINES
@@ -41,6 +43,7 @@ class Worker:
 
     `send` delivers a JSON array of reports and returns once they are saved; `services` gives a run its way to the API;
     `base` is a folder of this machine that no other living worker uses: what an earlier one left in it is removed.
+    `may_be_lost`: the head may lose this machine and live on.
     `isolated_by` tells child processes where their means come from; without it isolated types run in threads too.
     """
 
@@ -60,6 +63,7 @@ class Worker:
         tasks: BuiltTasks | None = None,
         engine_answers: Callable[[], bool] = docker_answers,
         isolated_by: Recipe | None = None,
+        may_be_lost: bool = False,
     ) -> None:
         keep_from_oom_killer()
         self.name, self.group, self.slots = name, group, slots
@@ -67,6 +71,8 @@ class Worker:
         self._node = Node(base, frozenset(docker_allow))
         self._isolation = Isolation(self._spawner, isolated_by, environment=lambda: self._node.isolated_environment, folder=base) if isolated_by else None
         self._tidying = Crew(MOST_TIDYING, "tidy")
+        notes = MachineNotes(machine_folder(installation))
+        self._guarding = Guarding(notes, place=name, group=group, environ=lambda: self._node.own_environment, is_needed=may_be_lost)
         self._place = Place(
             name=name,
             reporter=self._reporter,
@@ -75,6 +81,7 @@ class Worker:
             isolation=self._isolation,
             log_limit=log_limit,
             apart=self._tidying.do,
+            guarding=self._guarding,
         )
         self._crew = Crew(self._threads(), "run")
         self._lookouts = Crew(MOST_LOOKS + MOST_LISTENERS, "look")  # a poll must not wait behind tasks, nor a listener take a slot for ever
@@ -118,7 +125,7 @@ class Worker:
         """What is held: waiting, running, or ended and not yet saved. An Inventory."""
         with self._lock:
             held = tuple(Held.model_construct(task_run_id=run, lease=attempt.lease) for run, attempt in self._held.items())
-        return Inventory(worker=self.name, group=self.group, slots=self.slots, version=_version(), held=held).model_dump_json()
+        return Inventory(worker=self.name, group=self.group, slots=self.slots, version=_version(), held=held, engine=docker_backend()).model_dump_json()
 
     def drain(self) -> None:
         """Take nothing new from now on; a dispatch is handed back with the cause WORKER_SHUTDOWN, and so are listeners."""
@@ -130,7 +137,9 @@ class Worker:
 
     def renew(self, seconds_ago: float) -> None:
         """The head knew this place so long ago: what runs here may go on for the rest of the lease."""
-        self._spawner.renew(max(0.0, LEASE - seconds_ago))
+        left = max(0.0, LEASE - seconds_ago)
+        self._spawner.renew(left)
+        self._guarding.renew(left)
 
     def leave(self) -> None:
         """Take nothing new, and return once nothing is held and all is said."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,9 +50,12 @@ def _services(server: str) -> ServicesFactory:
 
 
 def _common(config: dict[str, Any], send: Callable[[str], None]) -> dict[str, Any]:
+    from orchestrator.model.place_name import PlaceName
     from orchestrator.runtime.isolation import Recipe
+    from orchestrator.runtime.node import machine_folder
 
-    folder = configuration.worker_folder() or Path(tempfile.gettempdir()) / f"orchestrator-{config['installation']}" / config["node_id"][:8]
+    place = PlaceName.parse(config["name"])
+    folder = configuration.worker_folder() or machine_folder(config["installation"]) / config["node_id"][:8]
     shared = {name: config[name] for name in ("installation", "default_runner")}
     server, base = configuration.worker_server() or config["server"], folder / config["kind"]
     given = {**shared, "server": server, "base": str(base), "docker_allow": list(config["docker_allow"])}
@@ -64,6 +66,7 @@ def _common(config: dict[str, Any], send: Callable[[str], None]) -> dict[str, An
         "slots": config["slots"],
         "docker_allow": tuple(config["docker_allow"]),
         "log_limit": config["log_limit"],
+        "may_be_lost": not (place is not None and place.on_head),
         "services": _services(server),
         "base": base,
         "send": send,

@@ -1,12 +1,13 @@
-"""Files on their way into a container and out of it, as pax tars: modes, times, empty folders and odd names survive."""
+"""Files on their way to a job and back from it, as pax tars: modes, times, empty folders and odd names survive."""
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path, PurePosixPath
@@ -39,8 +40,14 @@ class Owner:
         return info
 
 
-def packed(folder: Path, inside: str, owner: Owner, *, leave_out: str | None) -> BinaryIO:
-    """A tar of a folder's content that unpacks at `/` to the path `inside`; of `leave_out` only the folder itself."""
+def is_to_be_packed(folder: Path, owner: Owner) -> bool:
+    """Whether there is anything that an empty folder of root, as an engine makes it, would not be."""
+    return owner != Owner() or any(folder.iterdir())
+
+
+def packed(folder: Path, inside: str, owner: Owner, *, leave_out: str | None, more: Mapping[str, str] | None = None) -> BinaryIO:
+    """A tar of a folder's content that unpacks at `/` to the path `inside` (where it stands, when that is empty); of `leave_out`
+    only the folder itself. `more` are further files, by name, for the owner's eyes alone."""
     spool = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the caller closes it
     with tarfile.open(fileobj=spool, mode="w", format=tarfile.PAX_FORMAT) as tar:
         target = PurePosixPath(inside.lstrip("/"))
@@ -49,6 +56,9 @@ def packed(folder: Path, inside: str, owner: Owner, *, leave_out: str | None) ->
         tar.addfile(owner.own(_folder(str(target))))
         for path in _below(folder, leave_out):
             tar.add(path, str(target / path.relative_to(folder).as_posix()), recursive=False, filter=owner.own)
+        for name, text in (more or {}).items():
+            content = text.encode()
+            tar.addfile(owner.own(_file(str(target / name), len(content))), io.BytesIO(content))
     spool.seek(0)
     return cast(BinaryIO, spool)
 
@@ -56,6 +66,12 @@ def packed(folder: Path, inside: str, owner: Owner, *, leave_out: str | None) ->
 def _folder(name: str) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, int(time.time())
+    return info
+
+
+def _file(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = size, 0o600, int(time.time())
     return info
 
 

@@ -5,29 +5,26 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.sdk import Job, JobExit, JobLost, JobRejected, RunnerUnavailable, TaskRunner
+from orchestrator.sdk import Job, JobExit, JobLost, JobRejected, RunnerUnavailable, StartFailed, TaskRunner
 from orchestrator.sdk.fakes import FakeTools
-from orchestrator.sdk.testing import NOW, SOON, Heard, RunnerContract, Waiting, another, until
-from orchestrator_plugins.docker.runner import Docker, opened
-
-IMAGE = "test/busybox"
-Finish = Callable[[Job], tuple[JobExit, Heard]]
-MakeJob = Callable[..., Job]
+from orchestrator.sdk.testing import NOW, SOON, Finish, Heard, MakeJob, RunnerContract, Waiting, another, finished, until
+from orchestrator_plugins.docker.engines import identity, opened
+from orchestrator_plugins.docker.runner import Docker
+from tests.contract.docker_images import BUSYBOX as IMAGE
+from tests.contract.docker_images import MISSING, image_of_user
+from tests.contract.docker_images import docker as engine
 
 pytestmark = pytest.mark.docker
-
-
-def engine(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,6 +45,19 @@ class TestDocker(RunnerContract):
     def image(self) -> str | None:
         return IMAGE
 
+    @pytest.fixture
+    def unprivileged_image(self) -> Iterator[str | None]:
+        with image_of_user("1234:5678") as name:
+            yield name
+
+    @pytest.fixture
+    def missing_image(self) -> str | None:
+        return MISSING
+
+    @pytest.fixture
+    def bounded_runner(self) -> TaskRunner | None:
+        return Docker.model_validate({"pullPolicy": "NEVER", "memory": {"memory": "8MB", "memorySwap": "8MB"}})
+
     def leftovers(self, run: str) -> Sequence[str]:
         kept = engine("ps", "-aq", "--filter", f"label=test.run={run}").split()
         return [*kept, *engine("volume", "ls", "-q", "--filter", f"label=test.run={run}").split()]
@@ -57,14 +67,7 @@ class TestDocker(RunnerContract):
         """Runs a job with given properties."""
 
         def run(job: Job, **properties: Any) -> tuple[JobExit, Heard]:
-            runner, heard = Docker.model_validate({"pullPolicy": "NEVER", **properties}), Heard()
-            handle = runner.start(job, runner.prepare(job), tools)
-            try:
-                ended = runner.wait(handle, heard)
-                runner.collect(job, handle)
-                return ended, heard
-            finally:
-                runner.remove(handle)
+            return finished(Docker.model_validate({"pullPolicy": "NEVER", **properties}), job, tools)
 
         return run
 
@@ -153,12 +156,6 @@ class TestDocker(RunnerContract):
         assert str(32 << 10) in said
         assert heard.texts[-1] == "lo"
 
-    def test_running_out_of_memory_is_told(self, job: MakeJob, using: Callable[..., tuple[JobExit, Heard]]) -> None:
-        made = job("x=a; while true; do x=$x$x$x; done")
-        ended, _ = using(made, memory={"memory": "8MB", "memorySwap": "8MB"})
-        assert (ended.code, ended.oom_killed) == (137, True)
-        assert "OOM" in str(ended.reason)
-
     def test_a_kill_grace_lets_the_command_end_by_itself(self, tools: FakeTools, job: MakeJob) -> None:
         runner = Docker.model_validate({"pullPolicy": "NEVER", "killGracePeriod": "PT20S"})
         made = job("trap 'echo bye; exit 9' TERM; echo up; while true; do sleep 0.1; done")
@@ -213,26 +210,66 @@ class TestDocker(RunnerContract):
     def test_waiting_for_an_end_is_bounded(self, runner: TaskRunner, tools: FakeTools, job: MakeJob) -> None:
         made = job("sleep 600")
         handle = runner.start(made, runner.prepare(made), tools)
-        with opened(str(handle.details["host"])) as one:
+        with opened("unix:///var/run/docker.sock") as one:
             assert one.wait(made.key, 0.2) is False
             runner.stop(handle, NOW)
             assert one.wait(made.key, SOON) is True
         runner.remove(handle)
 
-    @pytest.mark.parametrize("user", ["", "1234", "user"])
-    def test_the_engine_shows_no_secret(self, tools: FakeTools, job: MakeJob, user: str) -> None:
+    @pytest.mark.parametrize("properties", [{}, {"user": "1234"}, {"user": "user"}, {"fileHandlingStrategy": "MOUNT"}, {"entryPoint": ["env", "--"]}])
+    def test_the_engine_shows_no_secret(self, tools: FakeTools, job: MakeJob, properties: dict[str, Any]) -> None:
         secret = "s3c'ret $(x) \\ ä"
         text = f'echo up; printf \'%s|%s|%s\' "$TOKEN" "$PLAIN" {shlex.quote(secret)}; test ! -e .script-secret; exit 7'
         made = job(text, env={"TOKEN": secret, "PLAIN": "plain"}, secrets=(secret,))
-        runner = Docker.model_validate({"pullPolicy": "NEVER", **({"user": user} if user else {})})
+        runner = Docker.model_validate({"pullPolicy": "NEVER", **properties})
         handle, heard = runner.start(made, runner.prepare(made), tools), Heard()
         shown = engine("inspect", made.key)
         code = runner.wait(handle, heard).code
         runner.remove(handle)
         assert (code, heard.lines) == (7, [("up", False), (f"{secret}|plain|{secret}", False)])
-        assert "s3c" not in shown
+        assert "s3c" not in shown + handle.model_dump_json()
         assert "PLAIN=plain" in shown
         assert not Path(made.working_dir, ".script-secret").exists()
+
+    def test_a_command_without_a_shell_keeps_its_secrets_too(self, tools: FakeTools, job: MakeJob) -> None:
+        made = job("", env={"TOKEN": "s3cret", "odd.name": "s3cret"}, secrets=("s3cret",)).model_copy(update={"argv": ("env",)})
+        runner, heard = Docker.model_validate({"pullPolicy": "NEVER"}), Heard()
+        handle = runner.start(made, runner.prepare(made), tools)
+        shown = engine("inspect", made.key)
+        assert runner.wait(handle, heard).code == 0
+        runner.remove(handle)
+        assert {"TOKEN=s3cret", "odd.name=s3cret"} <= set(heard.texts)
+        assert "s3cret" not in shown
+
+    def test_two_addresses_of_an_engine_are_one_back_end(self, tmp_path: Path) -> None:
+        (tmp_path / "link.sock").symlink_to("/var/run/docker.sock")
+        other = Docker.model_validate({"host": f"unix://{tmp_path}/link.sock"})
+        assert other.backend() == Docker().backend() == f"docker:{identity('unix:///var/run/docker.sock').id}"
+        assert "sock" not in other.backend()
+
+    def test_another_engine_at_the_same_address_is_told_apart(self, runner: TaskRunner, tools: FakeTools, job: MakeJob) -> None:
+        made = job("true")
+        handle = runner.prepare(made).model_copy(update={"backend": "docker:OTHER"})
+        with pytest.raises(JobLost, match="on another engine: it was started on docker:OTHER"):
+            runner.start(made, handle, tools)
+        with pytest.raises(JobLost, match="on another engine"):
+            runner.wait(handle.model_copy(update={"details": {**handle.details, "id": "0" * 64}}), Heard())
+
+    def test_what_the_engine_cannot_do_now_may_be_tried_again(self, tools: FakeTools, job: MakeJob) -> None:
+        properties = {"pullPolicy": "NEVER", "portBindings": ["127.0.0.1:0:80"]}
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            properties["portBindings"] = [f"127.0.0.1:{taken.getsockname()[1]}:80"]
+            runner, made = Docker.model_validate(properties), job("true")
+            with pytest.raises(StartFailed, match="address already in use") as failed:
+                runner.start(made, runner.prepare(made), tools)
+        assert failed.value.kind == "CAPACITY"
+
+    def test_devices_that_the_engine_does_not_have_are_refused(self, tools: FakeTools, job: MakeJob) -> None:
+        runner, made = Docker.model_validate({"pullPolicy": "NEVER", "deviceRequests": [{"count": -1, "capabilities": [["gpu"]]}]}), job("true")
+        with pytest.raises(JobRejected, match="could not select device driver"):
+            runner.start(made, runner.prepare(made), tools)
 
     def test_short_jobs_never_lose_their_last_line(self, tools: FakeTools, job: MakeJob) -> None:
         lost = []

@@ -28,6 +28,10 @@ class PullFailed(Exception):
         self.lasting = lasting
 
 
+class EngineFailed(RunnerUnavailable):
+    """The engine answers, and could not do what it was asked for."""
+
+
 @contextmanager
 def _told(host: str) -> Iterator[None]:
     """Every failure of the engine as one of ours."""
@@ -39,7 +43,7 @@ def _told(host: str) -> Iterator[None]:
         said = str(err.explanation or err)
         if err.response is not None and err.response.status_code < 500:
             raise JobRejected(f"the Docker engine refuses: {said}") from err
-        raise RunnerUnavailable(f"the Docker engine at {host} failed: {said}") from err
+        raise EngineFailed(f"the Docker engine failed: {said}") from err
     except DockerException as err:
         raise RunnerUnavailable(f"no Docker engine answers at {host}: {REMEDY} ({_root(err)})") from err
 
@@ -53,10 +57,20 @@ def _root(err: BaseException) -> str:
 class Engine:
     """One Docker engine. All calls raise RunnerUnavailable or JobRejected; what names a container that is gone gives None or nothing."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, api_version: str | None = None) -> None:
+        """`api_version`: as the engine has told it before; asked of it when None."""
         self._host = host
         with _told(host):
-            self._api: Any = docker.APIClient(base_url=host, version="auto", timeout=CONNECT)  # its stubs lack half of what we call
+            self._api: Any = docker.APIClient(base_url=host, version=api_version or "auto", timeout=CONNECT)  # its stubs lack half of what we call
+
+    @property
+    def api_version(self) -> str:
+        return str(self._api.api_version)
+
+    def id(self) -> str:
+        """What tells this engine from every other, also after a restart."""
+        with _told(self._host):
+            return str(self._api.info()["ID"])
 
     def close(self) -> None:
         self._api.close()
@@ -110,6 +124,15 @@ class Engine:
         with _told(self._host):
             self._api.put_archive(container, path, tar)
 
+    def has(self, container: str, path: str) -> bool:
+        """Whether a path is there in a container, what is mounted included."""
+        with _told(self._host):
+            answer = self._api.head(self._api._url("/containers/{0}/archive", container), params={"path": path}, timeout=CONNECT)
+            if answer.status_code == 404:
+                return False
+            self._api._raise_for_status(answer)
+            return True
+
     def get(self, container: str, path: str) -> Iterator[bytes] | None:
         """A path of a container as a tar; its members begin with the last part of the path."""
         found = self._unless_gone(lambda: self._api.get_archive(container, path, chunk_size=1 << 18))
@@ -145,7 +168,7 @@ class Engine:
         try:
             self._unless_gone(lambda: self._api.kill(container) if grace <= 0 else self._api.stop(container, timeout=grace))
         except JobRejected as err:
-            if "is not running" not in str(err):
+            if not any(word in str(err) for word in ("is not running", "removal of container", "marked for removal")):
                 raise
 
     def remove(self, container: str) -> None:

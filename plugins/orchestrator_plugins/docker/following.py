@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +41,13 @@ def followed(opened: Callable[[], AbstractContextManager[Engine]], container: st
 def _until_cut(engine: Engine, container: str, reading: Reading) -> JobExit | None:
     """Follow the log; at the end of the container read the log's end once more: the engine may lose a last line."""
     reading.take(engine.log(container, follow=True, since=reading.since))
-    if not engine.wait(container, LOOK):
-        return None
+    ended = _inspected(engine, container)
+    if ended["State"].get("Running"):  # the log was cut, or the engine is about to see the end
+        if not engine.wait(container, LOOK):
+            return None
+        ended = _inspected(engine, container)
     reading.take(engine.log(container, follow=False, since=reading.since))
-    state = _end_of(engine, container)
+    state = _with_word_of_oom(engine, container, ended)
     reading.end()
     reason = "the container ran out of memory (OOM)" if state.get("OOMKilled") else state.get("Error") or None
     if _UNTOLD in state:
@@ -53,14 +56,18 @@ def _until_cut(engine: Engine, container: str, reading: Reading) -> JobExit | No
     return JobExit(code=int(state["ExitCode"]), oom_killed=oom, reason=reason, details={"containerId": container})
 
 
-def _end_of(engine: Engine, container: str) -> dict[str, Any]:
+def _inspected(engine: Engine, container: str) -> Mapping[str, Any]:
+    found = engine.inspect(container)
+    if found is None:
+        raise JobLost(f"container {container[:12]} was removed by someone else before its end was known")
+    return found
+
+
+def _with_word_of_oom(engine: Engine, container: str, ended: Mapping[str, Any]) -> Mapping[str, Any]:
     """The state of an ended container. The engine learns of an OOM kill apart from the end, and sometimes a moment later."""
     deadline = time.monotonic() + OOM_WORD
     while True:
-        ended = engine.inspect(container)
-        if ended is None:
-            raise JobLost(f"container {container[:12]} was removed by someone else before its end was known")
-        state: dict[str, Any] = ended["State"]
+        state: Mapping[str, Any] = ended["State"]
         may_be_oom = int(state["ExitCode"]) == SIGKILLED and not state.get("OOMKilled") and ended.get("HostConfig", {}).get("Memory")
         if not may_be_oom:
             return state
@@ -69,3 +76,4 @@ def _end_of(engine: Engine, container: str) -> dict[str, Any]:
             # can SIGKILL a container's first process, so under a limit it was the kernel, or a person.
             return {**state, _UNTOLD: True}
         time.sleep(OOM_LOOK)
+        ended = _inspected(engine, container)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from orchestrator.sdk import JobRejected, JobTools, PhaseName
+from orchestrator.sdk import JobRejected, JobTools, PhaseName, StartFailed, format_duration
 from orchestrator_plugins.docker.properties import DockerProperties
 from orchestrator_plugins.docker.shape import registry_login
 
@@ -21,7 +22,7 @@ LOOK = 0.25  # seconds between looks at whether the job was cancelled meanwhile
 def ensure_image(engine: Engine, properties: DockerProperties, image: str, tools: JobTools) -> str | None:
     """The user that the image runs as, once the engine has it as the pull policy asks; None when cancelled meanwhile.
 
-    Raises JobRejected when it cannot be had.
+    Raises JobRejected when it can never be had, StartFailed when it may be had another time.
     """
     user = engine.image_user(image)
     if properties.pull_policy == "NEVER" and user is None:
@@ -35,44 +36,62 @@ def ensure_image(engine: Engine, properties: DockerProperties, image: str, tools
 def _pulled(engine: Engine, properties: DockerProperties, image: str, tools: JobTools) -> str | None:
     from orchestrator_plugins.docker.client import PullFailed
 
-    login = registry_login(properties, image)
+    login, wanted = registry_login(properties, image), _Wanted(image, properties.wait_until_running, tools)
     for pause in (*PAUSES, None):
         try:
-            if not _unless_cancelled(lambda: engine.pull(image, login, tools.cancelled), tools):
+            if not wanted.meanwhile(lambda: engine.pull(image, login, wanted.is_off)):
                 return None
             return engine.image_user(image)
         except PullFailed as err:
-            if err.lasting or pause is None:
+            if err.lasting:
                 remedy = "check its name and tag, the registry's login (`credentials`), and that the engine reaches the registry"
                 raise JobRejected(f"image `{image}` not found: it is not on the engine and cannot be pulled ({err}); {remedy}") from err
-            if not _rested(pause, tools):
+            if pause is None:
+                raise StartFailed(f"image `{image}` cannot be pulled: {err}", "IMAGE") from err
+            if not wanted.after(pause):
                 return None
     return None
 
 
-def _unless_cancelled(work: Callable[[], None], tools: JobTools) -> bool:
-    """Do it on a thread of its own: a registry that does not answer must not hold up a kill. Whether it was done."""
-    over, failed = Event(), list[BaseException]()
+class _Wanted:
+    """Whether an image is still wanted: the job is not cancelled, and its bound not reached."""
 
-    def run() -> None:
-        try:
-            work()
-        except BaseException as err:
-            failed.append(err)
-        over.set()
+    def __init__(self, image: str, bound: timedelta, tools: JobTools) -> None:
+        self._image, self._bound, self._tools = image, bound, tools
+        self._deadline = time.monotonic() + bound.total_seconds()
 
-    Thread(target=run, name="pull", daemon=True).start()
-    while not over.wait(LOOK):
-        if tools.cancelled():
-            return False
-    if failed:
-        raise failed[0]
-    return not tools.cancelled()
+    def is_off(self) -> bool:
+        """Whether a pull may be given up."""
+        return self._tools.cancelled() or time.monotonic() > self._deadline
 
+    def meanwhile(self, work: Callable[[], None]) -> bool:
+        """Do it on a thread of its own: a registry that does not answer must not hold up a kill. Whether it was done."""
+        over, failed = Event(), list[BaseException]()
 
-def _rested(seconds: float, tools: JobTools) -> bool:
-    """Wait; whether the job is still wanted then."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and not tools.cancelled():
-        time.sleep(LOOK)
-    return not tools.cancelled()
+        def run() -> None:
+            try:
+                work()
+            except BaseException as err:
+                failed.append(err)
+            over.set()
+
+        Thread(target=run, name="pull", daemon=True).start()
+        while not over.wait(LOOK):
+            if self._tools.cancelled():
+                return False
+            self._check_bound()
+        if failed:
+            raise failed[0]
+        return not self._tools.cancelled()
+
+    def after(self, seconds: float) -> bool:
+        """Wait; whether the job is still wanted then."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._tools.cancelled():
+            self._check_bound()
+            time.sleep(LOOK)
+        return not self._tools.cancelled()
+
+    def _check_bound(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise StartFailed(f"image `{self._image}` was not pulled within {format_duration(self._bound)} (`waitUntilRunning`)", "BOUND")

@@ -82,6 +82,9 @@ class DockerProperties(PluginModel):
     delete: Late[bool] = Field(True, description="Whether the container is removed at the end.")
     wait_: Late[bool] = Field(True, alias="wait", description="Whether to wait for the end.")
     kill_grace_period: Late[Duration] = Field(timedelta(), description="How long a killed command may take to end by itself.")
+    wait_until_running: Late[Duration] = Field(
+        timedelta(minutes=10), description="How long the image may take to be pulled, apart from the task's timeout.", examples=["PT10M"]
+    )
     resume: Late[bool] = Field(True, description="Whether a container found running is gone on with.")
 
     @property

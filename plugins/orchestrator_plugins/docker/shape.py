@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.sdk import Found, Job, JobRejected, Json
-from orchestrator_plugins.docker.properties import DockerProperties, Memory
+from orchestrator_plugins.docker.properties import DeviceRequest, DockerProperties, Memory
 
 PREFIX = "kestra.io/"
+GPU = frozenset({"gpu", "nvidia", "compute", "compat32", "graphics", "utility", "video", "display"})
 HUB = "https://index.docker.io/v1/"
 
 
@@ -42,6 +43,7 @@ def check_powers(properties: DockerProperties, allows: Callable[[str], bool]) ->
         "privileged": ("privileged: true", properties.privileged),
         "volumes": ("volumes", bool(properties.volumes)),
         "host-network": (f"networkMode: {network}", network == "host" or network.startswith("container:")),
+        "devices": ("deviceRequests", not all(map(_is_for_gpus, properties.device_requests))),
     }
     for power, (written, wanted) in asked.items():
         if wanted and not allows(power):
@@ -49,13 +51,18 @@ def check_powers(properties: DockerProperties, allows: Callable[[str], bool]) ->
             raise JobRejected(f"`{written}` gives power over the engine's host and is refused by this server; {remedy}")
 
 
-def container_config(job: Job, properties: DockerProperties, *, image: str, working_dir: str) -> dict[str, Json]:
-    """The body of the request that makes the container."""
+def _is_for_gpus(request: DeviceRequest) -> bool:
+    """Whether a request can only be for GPUs, which are lent and not given: other drivers hand out whatever the host calls a device."""
+    return request.driver in (None, "", "nvidia") and {name for group in request.capabilities for name in group} <= GPU
+
+
+def container_config(job: Job, properties: DockerProperties, *, image: str, working_dir: str, is_bare: bool = False) -> dict[str, Json]:
+    """The body of the request that makes the container; `is_bare`: the job's argv is all of the command, an entry point included."""
     ports = [_port(binding) for binding in properties.port_bindings]
     return {
         "Image": image,
         "Cmd": list(job.argv),
-        "Entrypoint": list(properties.entry_point),
+        "Entrypoint": [""] if is_bare else list(properties.entry_point),
         "Env": [f"{name}={value}" for name, value in job.env.items()],
         "WorkingDir": working_dir,
         "Labels": labels_of_job(job, properties),
@@ -150,5 +157,8 @@ def _login_of_config(config: Json, registry: str) -> dict[str, str] | None:
 def _opened(auth: str | None) -> dict[str, str]:
     if not auth:
         return {}
-    user, _, password = base64.b64decode(auth).decode().partition(":")
+    try:
+        user, _, password = base64.b64decode(auth, validate=True).decode().partition(":")
+    except ValueError as err:
+        raise JobRejected("a registry's `auth` is not the base64 of user:password") from err
     return {"username": user, "password": password}

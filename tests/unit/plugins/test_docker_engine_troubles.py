@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.sdk import JobLost, JobRejected, RunnerUnavailable
+from orchestrator.sdk import JobLost, JobRejected, RunnerUnavailable, StartFailed
 from orchestrator.sdk.fakes import FakeTools
 from orchestrator.sdk.testing import Heard
 from orchestrator_plugins.docker import following, images
@@ -58,6 +58,7 @@ class Engine:
 
 
 ENDED = {"State": {"ExitCode": 4, "OOMKilled": False, "Error": ""}}
+RUNNING = {"State": {"Running": True}}
 
 
 def end_of(engine: Any) -> tuple[int, list[str]]:
@@ -70,7 +71,7 @@ def end_of(engine: Any) -> tuple[int, list[str]]:
 
 
 def test_a_log_that_is_cut_is_followed_on_from_its_last_time() -> None:
-    engine = Engine(log=[[frame("a\n", 1)], [frame("a\n", 1), frame("b\n", 2)], [frame("b\n", 2), frame("last", 3)]], wait=[False, True], inspect=[ENDED])
+    engine = Engine(log=[[frame("a\n", 1)], [frame("a\n", 1), frame("b\n", 2)], [frame("b\n", 2), frame("last", 3)]], wait=[False], inspect=[RUNNING, ENDED])
     assert end_of(engine) == (4, ["a", "b", "last"])
     assert [about for name, about in engine.asked if name == "log"] == [(True, None), (True, "1714979281.123456789"), (False, "1714979282.123456789")]
 
@@ -78,7 +79,7 @@ def test_a_log_that_is_cut_is_followed_on_from_its_last_time() -> None:
 def test_an_engine_that_is_restarted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "PAUSE", 0.0)
     away = RunnerUnavailable("away")
-    engine = Engine(log=[[frame("a\n", 1)], away, [frame("a\n", 1)], [frame("a\n", 1)]], wait=[away, True], inspect=[ENDED])
+    engine = Engine(log=[[frame("a\n", 1)], away, [frame("a\n", 1)], [frame("a\n", 1)]], wait=[away], inspect=[RUNNING, ENDED])
     assert end_of(engine) == (4, ["a"])
 
 
@@ -90,7 +91,7 @@ def test_an_engine_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_container_that_vanishes_is_lost() -> None:
     with pytest.raises(JobLost):
-        end_of(Engine(log=[[], []], wait=[True], inspect=[None]))
+        end_of(Engine(log=[[]], inspect=[None]))
 
 
 def pulled(engine: Any, tools: FakeTools, **written: Any) -> str | None:
@@ -111,8 +112,9 @@ def test_a_pull_is_tried_again_when_that_may_help(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(images, "PAUSES", (0.0, 0.0))
     failing = PullFailed("toomanyrequests", lasting=False)
     assert pulled(Engine(image_user=[None, ""], pull=[failing, failing, None]), FakeTools()) == ""
-    with pytest.raises(JobRejected, match="toomanyrequests"):
+    with pytest.raises(StartFailed, match=r"`acme/tool:1`.*toomanyrequests") as failed:
         pulled(Engine(image_user=[None], pull=[failing, failing, failing]), FakeTools())
+    assert failed.value.kind == "IMAGE"
 
 
 def test_a_pull_that_cannot_help_is_not_tried_again() -> None:
@@ -139,3 +141,12 @@ def test_a_kill_ends_the_pause_between_two_tries() -> None:
         raise PullFailed("busy", lasting=False)
 
     assert pulled(Engine(image_user=[None], pull=[refuse]), tools) is None
+
+
+def test_a_pull_is_bounded_apart_from_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(images, "LOOK", 0.01)
+    with pytest.raises(StartFailed, match="not pulled within PT") as failed:
+        pulled(Engine(image_user=[None], pull=[lambda: never.wait(30)]), FakeTools(), waitUntilRunning="PT0.05S")
+    never.set()
+    assert failed.value.kind == "BOUND"

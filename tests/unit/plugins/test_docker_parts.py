@@ -19,7 +19,7 @@ from orchestrator.sdk.testing import Heard
 from orchestrator_plugins.docker.logs import Reading, entries
 from orchestrator_plugins.docker.properties import DockerProperties, size_in_bytes
 from orchestrator_plugins.docker.runner import Docker
-from orchestrator_plugins.docker.secrecy import can_hide, hidden, holds_secret
+from orchestrator_plugins.docker.secrecy import hidden, holds_secret
 from orchestrator_plugins.docker.shape import check_powers, container_config, labels_of_job, registry_login
 
 JOB = Job(key="acme-flow-0123", argv=("sh", "-c", "x"), working_dir="/data/w", image="i", env={"A": "1"}, labels={"namespace": "acme", "test.run": "t"})
@@ -120,12 +120,21 @@ def test_every_property_reaches_the_engine_by_its_name() -> None:
         ({"volumes": ["/a:/b"]}, "volumes"),
         ({"networkMode": "host"}, "host-network"),
         ({"networkMode": "container:x"}, "host-network"),
+        ({"deviceRequests": [{"driver": "cdi", "deviceIds": ["vendor.com/disk=0"]}]}, "devices"),
+        ({"deviceRequests": [{"capabilities": [["gpu"], ["disk"]]}]}, "devices"),
     ],
 )
 def test_powers_are_refused_by_name(written: dict[str, Any], power: str) -> None:
     with pytest.raises(JobRejected, match=f"docker.allow: {power}"):
         check_powers(properties(**written), lambda asked: asked != power)
     check_powers(properties(**written), lambda asked: asked == power)
+
+
+def test_gpus_are_lent_without_a_power() -> None:
+    written = properties(
+        deviceRequests=[{"count": -1, "capabilities": [["gpu"]]}, {"driver": "nvidia", "deviceIds": ["0"], "capabilities": [["gpu", "utility"]]}]
+    )
+    check_powers(written, lambda asked: False)
 
 
 def test_logins_are_taken_from_credentials_or_from_the_config_of_the_registry() -> None:
@@ -248,17 +257,11 @@ def test_only_what_is_wanted_is_unpacked(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == ["x/d/b"]
 
 
-def test_secrets_are_hidden_only_where_a_shell_can_take_them_from_a_file() -> None:
+def test_secrets_stand_in_a_file_that_a_shell_takes_them_from() -> None:
     job = JOB.model_copy(update={"env": {"A": "has s3cret inside", "B": "none", "odd.name": "s3cret"}, "secrets": ("s3cret", "")})
     assert holds_secret(job)
     assert not holds_secret(JOB)
-    assert [can_hide(job.model_copy(update={"argv": argv}), ("",)) for argv in (("sh", "-c", "x"), ("/bin/bash", "-c", "x"), ("python", "x"), ())] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    assert not can_hide(job, ("/entry",))
-    shown, text = hidden(job, "/orchestrator/key")
-    assert shown.env == {"B": "none", "odd.name": "s3cret"}  # no shell can set the second
-    assert text == "export A='has s3cret inside'\nset -- sh -c x\n"
+    shown, text = hidden(job, ("", "/entry"), "/orchestrator/key")
+    assert shown.env == {"B": "none"}
+    assert shown.argv[:2] == ("/bin/sh", "-c")
+    assert text == "export A='has s3cret inside'\nset -- env odd.name=s3cret /entry sh -c x\n"  # no shell can set the second
