@@ -14,13 +14,10 @@ import pytest
 
 from orchestrator_plugins.gcp.emulator import Emulator
 from orchestrator_plugins.gcp.runner import Batch
+from tests.contract.docker_images import docker
 
 IMAGE = "test/busybox"
 BUCKET = "staging"
-
-
-def engine(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def need_docker() -> None:
@@ -43,7 +40,7 @@ def an_emulator(**more: Any) -> Iterator[Emulator]:
 def on_machines(emulator: Emulator, label: str | None = None) -> list[str]:
     """The containers and volumes of an emulator's machines that are there, or those of them with a label."""
     wanted = ["--filter", f"label={label or f'orchestrator.gcp-emulator={emulator.id}'}"]
-    return [*engine("ps", "-aq", *wanted).split(), *engine("volume", "ls", "-q", *wanted).split()]
+    return [*docker("ps", "-aq", *wanted).split(), *docker("volume", "ls", "-q", *wanted).split()]
 
 
 def google(emulator: Emulator, **properties: Any) -> Batch:

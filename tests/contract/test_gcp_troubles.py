@@ -16,7 +16,8 @@ from orchestrator.sdk.testing import NOW, Heard, Waiting, another, until
 from orchestrator_plugins.gcp import runner as gcp_runner
 from orchestrator_plugins.gcp.emulator import Emulator
 from orchestrator_plugins.gcp.runner import Batch
-from tests.contract.gcp_site import IMAGE, an_emulator, engine, google, objects, on_machines
+from tests.contract.docker_images import docker
+from tests.contract.gcp_site import IMAGE, an_emulator, google, objects, on_machines
 
 pytestmark = pytest.mark.docker
 MakeJob = Callable[..., Job]
@@ -164,7 +165,7 @@ def test_without_the_wrappers_last_words_all_lines_arrive(emulator: Emulator, jo
     handle = begun(runner, made)
     waiting = Waiting(runner, handle)
     assert waiting.heard.some.wait(20)
-    engine("kill", *engine("ps", "-q", "--filter", f"label=kestra-job={made.key}").split())
+    docker("kill", *docker("ps", "-q", "--filter", f"label=kestra-job={made.key}").split())
     assert (waiting.exit().code, waiting.heard.texts) == (137, ["up", "last"])
     assert "SIGKILL" in str(waiting.exit().reason)
     runner.remove(handle)
