@@ -57,6 +57,8 @@ bench-groups: $(STAMP)  ## measure what worker groups promise
 soak: $(STAMP)  ## every failure of the table twenty times, every crash point, a thousand kills (about two hours, as root)
 	$(BIN)/python -m tests.soak.failures
 	$(BIN)/python -m tests.soak.crash_points
+	$(BIN)/python -m tests.soak.docker_storm
+	$(BIN)/pytest -q --timeout 1200 tests/soak/contract_in_full.py
 	$(BIN)/python -m tests.soak.gcp_crashes
 
 format: $(STAMP)  ## let ruff mend and format

@@ -17,11 +17,11 @@ def docker(*arguments: str, given: str | None = None) -> str:
 
 
 @contextmanager
-def image_of_user(user: str) -> Iterator[str]:
-    """The busybox image with another USER, while it is wanted."""
-    name = f"test/user-{uuid.uuid4().hex[:12]}"
+def changed_image(change: str) -> Iterator[str]:
+    """The busybox image with one more instruction, while it is wanted."""
+    name = f"test/changed-{uuid.uuid4().hex[:12]}"
     made = docker("create", "--label", "test.run=images", BUSYBOX, "true").strip()
-    docker("commit", "--change", f"USER {user}", made, name)
+    docker("commit", "--change", change, made, name)
     docker("rm", "-f", made)
     try:
         yield name

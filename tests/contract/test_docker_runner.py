@@ -21,7 +21,7 @@ from orchestrator.sdk.testing import NOW, SOON, Finish, Heard, MakeJob, RunnerCo
 from orchestrator_plugins.docker.engines import identity, opened
 from orchestrator_plugins.docker.runner import Docker
 from tests.contract.docker_images import BUSYBOX as IMAGE
-from tests.contract.docker_images import MISSING, image_of_user
+from tests.contract.docker_images import MISSING, changed_image
 from tests.contract.docker_images import docker as engine
 
 pytestmark = pytest.mark.docker
@@ -47,7 +47,7 @@ class TestDocker(RunnerContract):
 
     @pytest.fixture
     def unprivileged_image(self) -> Iterator[str | None]:
-        with image_of_user("1234:5678") as name:
+        with changed_image("USER 1234:5678") as name:
             yield name
 
     @pytest.fixture

@@ -1,0 +1,186 @@
+"""Kills, timeouts and crashes at random moments over many Docker runs: part of `make soak`, or
+
+    python -m tests.soak.docker_storm [--runs 500] [--blows 1000] [--at-once 12] [--seed 1]
+
+While the runs go on, blows fall: an execution is killed, a run is given a timeout that it cannot keep, the supervisor or the
+executor is killed with SIGKILL. In the end nothing may be left of any run: no container, no volume, no process, no folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import urllib.error
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from orchestrator.runtime import ray_processes
+from tests.contract.docker_images import changed_image, docker
+from tests.integration.local_server import ENDED, LocalServer, eventually, local_server
+
+FLOW = """
+id: storm-{name}
+namespace: storm
+tasks:
+  - id: work
+    type: io.kestra.plugin.scripts.shell.Commands
+    containerImage: {image}
+    taskRunner: {{type: io.kestra.plugin.scripts.runner.docker.Docker, pullPolicy: NEVER, killGracePeriod: {grace}}}
+    inputFiles: {{given.txt: given}}
+    outputFiles: ["*.txt"]
+    {timeout}
+    commands: ["cat given.txt", "touch /storm/{mark}", "sleep {seconds}", "echo made > made.txt", "echo over"]
+"""
+KINDS = {  # of runs: how they end when nobody kills them
+    "short": ({"grace": "PT0S", "timeout": "", "seconds": "0.5"}, "SUCCESS"),
+    "long": ({"grace": "PT1S", "timeout": "", "seconds": "5"}, "SUCCESS"),
+    "late": ({"grace": "PT0S", "timeout": "timeout: PT2S", "seconds": "60"}, "FAILED"),
+}
+BLOWS = {"kill": 90, "supervisor": 6, "executor": 4}  # of a hundred; a timeout comes with its run
+PAUSE = 0.2  # seconds between two blows, on average
+
+
+@dataclass
+class Storm:
+    """A server, what runs on it, and what has been done to it."""
+
+    server: LocalServer
+    image: str
+    mark: str  # the name of a file that every container puts into its anonymous volume
+    chance: random.Random
+    flows: dict[str, tuple[str, str]] = field(default_factory=dict)
+    going: dict[str, str] = field(default_factory=dict)  # execution id: kind
+    killed: set[str] = field(default_factory=set)
+    ends: Counter[str] = field(default_factory=Counter)
+    blows: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        for name, (properties, _) in KINDS.items():
+            self.flows[name] = self.server.flow(FLOW.format(name=name, image=self.image, mark=self.mark, **properties))
+
+    def begin(self) -> None:
+        kind = self.chance.choice(list(KINDS))
+        self.blows["timeout"] += kind == "late"
+        self.going[self.server.execute(self.flows[kind])["id"]] = kind
+
+    def strike(self) -> None:
+        blow = self.chance.choices(list(BLOWS), list(BLOWS.values()))[0]
+        self.blows[blow] += 1
+        if blow == "executor":
+            self.server.kill("ExecutorActor")
+        elif blow == "supervisor":
+            for process in supervisors(self.server):
+                process.send_signal(signal.SIGKILL)
+        elif self.going:
+            one = self.chance.choice(list(self.going))
+            self.killed.add(one)
+            self.server.call("DELETE", f"/api/v1/executions/{one}/kill")
+
+    def collect(self) -> None:
+        """Take note of those that have ended."""
+        for one, kind in list(self.going.items()):
+            found = self.server.execution(one)["state"]["current"]
+            if found in ENDED:
+                del self.going[one]
+                self.ends[f"{kind}: {found}"] += 1
+                if found not in ({KINDS[kind][1], "KILLED"} if one in self.killed else {KINDS[kind][1]}):
+                    self.wrong.append(f"{one} ({kind}) ended {found}: {self.server.logs(one)[-3:]}")
+
+
+def supervisors(server: LocalServer) -> list[psutil.Process]:
+    """The processes of its supervisors, whatever call their title tells of: they alone have a spawner and no slot."""
+    mark = server.mark()
+    assert mark is not None
+    return [process for process in ray_processes.marked(mark) if _is_supervisor(process)]
+
+
+def _is_supervisor(process: psutil.Process) -> bool:
+    try:
+        title = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return title.startswith(("ray::SupervisorActor", "ray::storm."))
+
+
+def storm(found: Storm, *, runs: int, blows: int, at_once: int) -> None:
+    """Let it blow over."""
+    found.prepare()
+    begun = 0
+    while begun < runs or found.going:
+        try:
+            while begun < runs and len(found.going) < at_once:
+                found.begin()
+                begun += 1
+            if found.blows.total() < blows:
+                found.strike()
+            found.collect()
+        except (urllib.error.URLError, OSError, AssertionError, psutil.Error):
+            pass  # the one who was asked has just been killed
+        time.sleep(found.chance.uniform(0, 2 * PAUSE))
+
+
+def left(found: Storm) -> list[str]:
+    """What is still there of the runs."""
+    containers = docker("ps", "-aq", "--filter", f"ancestor={found.image}").split()
+    places = [docker("volume", "inspect", "-f", "{{.Mountpoint}}", name).strip() for name in docker("volume", "ls", "-q").split() if len(name) == 64]
+    volumes = [place for place in places if Path(place, found.mark).exists()]
+    return [*containers, *volumes, *map(str, folders(found.server))]
+
+
+def folders(server: LocalServer) -> Iterator[Path]:
+    """The working directories of this server's places."""
+    for base in Path(tempfile.gettempdir()).glob("orchestrator-*"):
+        if base.stat().st_mtime >= server.data.stat().st_ctime - 60:
+            yield from base.glob("*/*/work/storm-*")
+
+
+@contextmanager
+def house(seed: int) -> Iterator[Storm]:
+    """A server, and an image whose containers have a volume."""
+    with tempfile.TemporaryDirectory(prefix="orch-storm-") as folder, changed_image("VOLUME /storm") as image, local_server(Path(folder)) as server:
+        yield Storm(server, image, uuid.uuid4().hex, random.Random(seed))
+
+
+def leaks(found: Storm, within: float = 120) -> list[str]:
+    """What is left of a storm for so many seconds."""
+    try:
+        eventually(lambda: not left(found), within=within, what="nothing is left")
+    except AssertionError:
+        return left(found)
+    return []
+
+
+def main() -> int:
+    """1 when anything was left, or ended otherwise than it must."""
+    options = _options()
+    with house(options.seed) as found:
+        storm(found, runs=options.runs, blows=options.blows, at_once=options.at_once)
+        print(f"blows: {dict(found.blows)}\nends: {dict(sorted(found.ends.items()))}", flush=True)
+        behind = leaks(found)
+    print(f"left behind: {behind or 'nothing'}", *found.wrong, sep="\n")
+    return int(bool(behind or found.wrong))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--blows", type=int, default=1000)
+    parser.add_argument("--at-once", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2)))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
