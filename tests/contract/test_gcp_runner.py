@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,7 +15,7 @@ from orchestrator.sdk import Job, JobExit, JobLost, JobRejected, PhaseName, Runn
 from orchestrator.sdk.fakes import FakeTools
 from orchestrator.sdk.testing import NOW, SOON, Finish, Heard, MakeJob, RunnerContract, Waiting, another, finished, until
 from orchestrator_plugins.gcp.emulator import Emulator
-from tests.contract.docker_images import MISSING, docker, image_of_user
+from tests.contract.docker_images import MISSING, changed_image, docker
 from tests.contract.gcp_site import BUCKET, IMAGE, an_emulator, described, google, objects, on_machines
 
 Using = Callable[..., tuple[JobExit, Heard]]
@@ -30,9 +30,9 @@ def emulator() -> Iterator[Emulator]:
 
 
 class TestGoogleBatch(RunnerContract):
-    many_lines = 20_000  # `tests.soak.gcp_full_size` reads them all
-    exit_codes = (0, 3, 127, 255)
-    signals = (9,)
+    many_lines: ClassVar[int] = 20_000  # `tests.soak.gcp_in_full` reads them all
+    exit_codes: ClassVar[Sequence[int]] = (0, 3, 127, 255)
+    signals: ClassVar[Sequence[int]] = (9,)
 
     @pytest.fixture
     def runner(self, emulator: Emulator) -> TaskRunner:
@@ -44,7 +44,7 @@ class TestGoogleBatch(RunnerContract):
 
     @pytest.fixture
     def unprivileged_image(self) -> Iterator[str | None]:
-        with image_of_user("1234:5678") as made:
+        with changed_image("USER 1234:5678") as made:
             yield made
 
     @pytest.fixture
