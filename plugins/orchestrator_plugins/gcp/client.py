@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, BinaryIO, Self
 
 import google.auth
@@ -79,6 +80,7 @@ def _told(place: Place) -> Iterator[None]:
         raise RunnerUnavailable(f"{where} does not answer: {err}") from err
 
 
+@cache
 def default_project() -> str | None:
     """The project of the machine's own credentials."""
     with suppress(auth_exceptions.GoogleAuthError):
@@ -296,7 +298,9 @@ class BucketClient:
             return bool(self._bucket.blob(name).exists())
 
     def delete_below(self, prefix: str) -> None:
-        """Remove every object below a prefix, which ends in `/`."""
+        """Remove every object whose name begins so. Raises ValueError for what is no one job's: a bucket holds more than ours."""
+        if prefix.count("/") < 2:
+            raise ValueError(f"`{prefix}` is the prefix of no job")
         with _told(self._place):
             for blob in self._api.list_blobs(self._bucket, prefix=prefix):
                 with suppress(exceptions.NotFound):

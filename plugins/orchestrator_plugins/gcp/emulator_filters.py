@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 
 _TERM = re.compile(r"""\s*(?:AND\s+)?([\w.\-"]+)\s*(>=|<=|!=|=|>|<)\s*(\((?:[^()"]|"[^"]*")*\)|"[^"]*"|[^\s()]+)""")
 _COMPARED: Mapping[str, Callable[[object, object], bool]] = {
@@ -53,7 +53,7 @@ def _values(written: str) -> tuple[str, ...]:
     return tuple(part.strip().strip('"') for part in re.split(r"\s+OR\s+", written[1:-1]))
 
 
-@cache
+@lru_cache(1000)
 def number_of(field: str, text: str) -> int:
     if field == "severity":
         return SEVERITIES[text]

@@ -144,9 +144,10 @@ def handler(buckets: Buckets, further: Any) -> type[BaseHTTPRequestHandler]:
             names = list(buckets.names(bucket, prefix))
             folders = sorted({prefix + name[len(prefix) :].split(mark)[0] + mark for name in names if mark in name[len(prefix) :]}) if mark else []
             plain = [name for name in names if not mark or mark not in name[len(prefix) :]]
-            start, size = int(query.get("pageToken", "0")), min(PAGE, int(query.get("maxResults", PAGE)))
-            more = {"nextPageToken": str(start + size)} if len(plain) > start + size else {}
-            items = [buckets.resource(bucket, name) for name in plain[start : start + size]]
+            size = min(PAGE, int(query.get("maxResults", PAGE)))
+            plain = [name for name in plain if name > query.get("pageToken", "")]
+            more = {"nextPageToken": plain[size - 1]} if len(plain) > size else {}
+            items = [buckets.resource(bucket, name) for name in plain[:size]]
             return {"kind": "storage#objects", "items": items, "prefixes": folders, **more}
 
         def _upload(self, bucket: str, query: dict[str, str]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchestrator_plugins.gcp.client import BatchClient, LogClient
 
 OVERLAP = 120 * 10**9  # nanoseconds looked back over now and then: entries come late
+QUIET = 120 * 10**9  # nanoseconds before now from which on all is read, however long ago a job said something: clocks differ
 RECENT = 5 * 10**9  # nanoseconds before the last that came: what was taken in then may not have been shown yet
 SWEEP = 10.0  # seconds between such looks
 EAGER = 1.5  # seconds between two readings of the log, at the least: the service allows sixty a minute
@@ -33,8 +34,14 @@ class Inbox:
         self._entries: list[Entry] = []
 
     def put(self, entry: Entry) -> None:
-        self._entries.append(entry)
-        self.cursor, self.received = max(self.cursor, entry.at), max(self.received, entry.received)
+        """Take one in. What is older than anyone looks back for was read before: another job's look went back farther."""
+        if entry.at >= self.cursor - OVERLAP:
+            self._entries.append(entry)
+            self.cursor, self.received = max(self.cursor, entry.at), max(self.received, entry.received)
+
+    def has_been_read(self, at: int) -> None:
+        """All that the service had at a time is here."""
+        self.cursor, self.received = max(self.cursor, at - QUIET), max(self.received, at - QUIET)
 
     def taken(self) -> Sequence[Entry]:
         """What is new; it is handed out once."""
@@ -106,8 +113,11 @@ class Lookout:
             self._sweep([inbox])
 
     def _fill(self, inboxes: Sequence[Inbox]) -> None:
+        begun = time.time_ns()
         for some in (inboxes[at : at + MOST_UIDS] for at in range(0, len(inboxes), MOST_UIDS)):
             self._put(some, self._logs.entries([one.uid for one in some], stamp(min(one.cursor for one in some))))
+            for one in some:
+                one.has_been_read(begun)
         now = time.monotonic()
         self._sweep([one for one in inboxes if now - one.swept >= SWEEP])
 

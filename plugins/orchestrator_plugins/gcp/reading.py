@@ -11,6 +11,8 @@ from orchestrator.sdk import LineSplitter, LogSink
 from orchestrator_plugins.gcp.facts import Entry, time_of
 
 SECOND = 10**9
+AGE = 600 * SECOND  # past which no entry is looked for again
+MANY = 100_000  # entries that are remembered whatever their age
 Key = tuple[int, str]
 
 
@@ -55,6 +57,7 @@ class Reading:
         self._logs, self._order = logs, Order(hold)
         self._own = re.compile(re.escape(mark) + r"(?::(\d+)(:oom)?\s*|!(.*))$", re.DOTALL)
         self._known: set[Key] = set()
+        self._most_known = MANY
         self._parts: dict[str, dict[int, Entry]] = {}
         self._splitters = {False: LineSplitter(), True: LineSplitter()}
         self._offset = 0
@@ -76,17 +79,25 @@ class Reading:
 
     def take(self, entries: Iterable[Entry], now: float) -> bool:
         """Keep what is new; whether anything was. `now` is monotonic."""
-        before = len(self._known)
+        is_new = False
         for entry in entries:
             if entry.key in self._known:
                 continue
+            is_new = True
             self._known.add(entry.key)
             self.last = max(self.last, entry.at)
             whole = self._whole(entry)
             if whole is not None:
                 self._notice(whole)
                 self._order.add(whole, now)
-        return len(self._known) > before
+        self._forget()
+        return is_new
+
+    def _forget(self) -> None:
+        """Know no entries any more that are too old to come again."""
+        if len(self._known) > self._most_known:
+            self._known = {key for key in self._known if key[0] >= self.last - AGE}
+            self._most_known = max(MANY, 2 * len(self._known))
 
     def _whole(self, entry: Entry) -> Entry | None:
         """An entry, or all parts of a line as one once the last of them is here."""

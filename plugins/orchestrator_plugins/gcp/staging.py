@@ -76,7 +76,7 @@ class Stage:
 
     def remove(self, place: Place) -> None:
         """Nothing stays below the prefix."""
-        if self.bucket is not None:
+        if self.bucket is not None and self.prefix:
             from orchestrator_plugins.gcp.client import BucketClient
 
             with BucketClient(place, self.bucket) as bucket, suppress(JobRejected):
@@ -84,7 +84,7 @@ class Stage:
 
     def remove_secrets(self, place: Place) -> None:
         """What may hold a secret goes also where the rest is kept."""
-        if self.bucket is not None:
+        if self.bucket is not None and self.prefix:
             from orchestrator_plugins.gcp.client import BucketClient
 
             with BucketClient(place, self.bucket) as bucket:

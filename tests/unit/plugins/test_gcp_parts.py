@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from orchestrator.sdk.testing import Heard
 from orchestrator_plugins.gcp.emulator_filters import terms_of
 from orchestrator_plugins.gcp.ends import end_of
 from orchestrator_plugins.gcp.facts import Entry, Event, JobFacts, Part, nanoseconds_of, stamp, time_of
+from orchestrator_plugins.gcp.lookout import Lookout
 from orchestrator_plugins.gcp.place import place_of
 from orchestrator_plugins.gcp.properties import size_in_mib
 from orchestrator_plugins.gcp.reading import SECOND, Reading
@@ -202,6 +204,55 @@ class TestReading:
         again = read(entries)
         assert sorted(heard.texts, key=int) == [str(n) for n in range(len(entries))]
         assert heard.texts == again.texts
+
+
+class FakeLogs:
+    """Cloud Logging of fixed entries, which notes what it was asked for."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.all, self.since = entries, list[str]()
+
+    def entries(self, jobs: list[str], since: str, *, received: str | None = None) -> list[Entry]:
+        if received is None:
+            self.since.append(since)
+        return [one for one in self.all if one.job in jobs and stamp(one.at) >= since and stamp(one.received) >= (received or "")]
+
+    def rings(self) -> Any:
+        return iter(()), lambda: None
+
+
+class TestLookingForMany:
+    def test_a_job_that_says_nothing_does_not_make_the_others_be_read_again_and_again(self) -> None:
+        begun = time.time_ns() - 3600 * SECOND
+        logs = FakeLogs([])
+        lookout = Lookout(None, logs, "owner")  # type: ignore[arg-type]
+        quiet, chatty = lookout.opened("quiet", begun), lookout.opened("chatty", begun)
+        lookout.read(0.0)
+        logs.all.append(Entry(time.time_ns(), "1", "chatty", "x", False, time.time_ns()))
+        lookout.read(0.0)
+        assert logs.since[0] == stamp(begun)
+        assert logs.since[1] >= stamp(time.time_ns() - 200 * SECOND)
+        assert ([one.text for one in chatty.taken()], list(quiet.taken())) == (["x"], [])
+
+    def test_what_a_look_for_another_job_brings_again_is_passed_over(self) -> None:
+        begun = time.time_ns() - 3600 * SECOND
+        entries = [Entry(begun + n * SECOND, str(n), "first", str(n), False, begun + n * SECOND) for n in range(1000)]
+        lookout = Lookout(None, FakeLogs(entries), "owner")  # type: ignore[arg-type]
+        first = lookout.opened("first", begun)
+        lookout.read(0.0)
+        heard = Heard()
+        reading = Reading(heard, MARK, 1.0)
+        reading.take(first.taken(), 0.0)
+        lookout.opened("second", begun)
+        lookout.read(0.0)
+        assert list(first.taken()) == []
+        reading.end()
+        assert heard.texts == [str(n) for n in range(1000)]
+
+    def test_no_more_is_remembered_than_can_come_again(self) -> None:
+        reading = Reading(Heard(), MARK, 1.0)
+        reading.take([entry(n, "x", at=n) for n in range(250_000)], 0.0)
+        assert len(reading._known) <= 250_000 // 2
 
 
 def ended(state: str, *codes: int, said: str = "over") -> tuple[JobFacts, list[Event]]:
