@@ -31,7 +31,8 @@ from orchestrator_plugins.gcp.facts import ENDED, GOING, Entry, Event, JobFacts,
 from orchestrator_plugins.gcp.place import PLAIN, Place
 
 CALL = 10.0  # seconds for one try of one call
-CHUNK = 8 << 20  # bytes of a file sent or read at once; a multiple of 256 KiB
+CHUNK = 8 << 20  # bytes of a file asked for or sent by one request; a multiple of 256 KiB
+PIECE = 1 << 18  # bytes of a file given at once
 ERROR = 500  # the least severity that is told as stderr
 _PASSING = (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.TooManyRequests, exceptions.InternalServerError)
 READING = retry.Retry(predicate=retry.if_exception_type(*_PASSING), initial=0.2, maximum=10.0, multiplier=2.0, timeout=40.0)
@@ -290,7 +291,7 @@ class BucketClient:
     def chunks(self, name: str) -> Iterator[bytes]:
         """An object's content. Raises JobRejected when there is none."""
         with _told(self._place), self._bucket.blob(name, chunk_size=CHUNK).open("rb") as content:
-            while chunk := content.read(CHUNK):
+            while chunk := content.read(PIECE):
                 yield chunk
 
     def has(self, name: str) -> bool:
