@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Two small images for the tests, made of this machine's own files: no registry is asked.
 
-    python3 .ci/test_images.py                  test/busybox and test/python, when they are not up to date
+    python3 .ci/test_images.py                  test/busybox, test/python and, where node is, test/node, when they are not up to date
     python3 .ci/test_images.py --public-names   the same under the public names that cases use (ubuntu, python:3.13 ...), where these are absent
 
 `test/busybox` holds busybox alone; `test/python` holds this interpreter with its standard library, bash, and GNU's small
-tools. Public names are for test machines: on a person's they would stand in for the real images.
+tools; `test/node` holds node besides. Public names are for test machines: on a person's they would stand in for the real images.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from pathlib import Path
 from typing import IO
 
 BUSYBOX = Path("/bin/busybox")
-PUBLIC_NAMES = (
-    *("ubuntu:latest", "debian:latest", "alpine:latest", "alpine:3.15.6"),
-    *("python:latest", "python:3.13", "python:3.13-slim", "python:3.12", "python:3.11-slim"),
-)
+PUBLIC_NAMES = {
+    "test/python": (
+        *("ubuntu:latest", "debian:latest", "alpine:latest", "alpine:3.15.6"),
+        *("python:latest", "python:3.13", "python:3.13-slim", "python:3.12", "python:3.11-slim"),
+    ),
+    "test/node": ("node:latest",),
+}
 LABEL = "orchestrator.test-image"  # holds what the image was made from
 TOOLS = (
     *("bash", "sh", "env", "id", "whoami", "hostname", "uname", "nproc", "date", "sleep", "timeout", "kill", "true", "false", "test", "yes"),
@@ -118,6 +121,16 @@ def fill_python(layer: Layer) -> None:
     fill_busybox(layer)
 
 
+def fill_node(layer: Layer) -> None:
+    """Node, and all that is in the image with Python."""
+    node = _tool("node")
+    assert node is not None
+    layer.file(node, "usr/local/bin/node")
+    for path in sorted(_libraries([node])):
+        layer.file(path)
+    fill_python(layer)
+
+
 def _tool(name: str) -> Path | None:
     return next((path for path in (Path("/usr/bin", name), Path("/bin", name)) if path.is_file()), None)
 
@@ -146,15 +159,23 @@ def up_to_date(image: str, made_from: str) -> bool:
     return asked.returncode == 0 and asked.stdout.strip() == made_from
 
 
+FILLS = {"test/busybox": (fill_busybox, "sh"), "test/python": (fill_python, "python3"), "test/node": (fill_node, "node")}
+
+
+def images() -> list[str]:
+    """Those that this machine has the makings of."""
+    return [image for image in FILLS if image != "test/node" or _tool("node") is not None]
+
+
 def make(image: str, made_from: str) -> None:
     """Stream the image into the engine: one layer, nothing on disk between."""
-    start = "sh" if image == "test/busybox" else "python3"
+    fill, start = FILLS[image]
     changes = (f"LABEL {LABEL}={made_from}", "ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8", f'CMD ["{start}"]')
     command = ["docker", "import", *(word for change in changes for word in ("--change", change)), "-", f"{image}:latest"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as importing:
         assert importing.stdin is not None
         layer = Layer(importing.stdin)
-        (fill_busybox if image == "test/busybox" else fill_python)(layer)
+        fill(layer)
         layer.close()
         importing.stdin.close()
     if importing.returncode != 0:
@@ -163,15 +184,16 @@ def make(image: str, made_from: str) -> None:
 
 
 def name_publicly() -> None:
-    """Give `test/python` the public names that no image here has."""
-    for name in PUBLIC_NAMES:
-        if subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode != 0:
-            _output("docker", "tag", "test/python", name)
+    """Give our images the public names that no image here has."""
+    for image in images():
+        for name in PUBLIC_NAMES.get(image, ()):
+            if subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode != 0:
+                _output("docker", "tag", image, name)
 
 
 def main() -> None:
     made_from = hashlib.sha256(Path(__file__).read_bytes() + f"{sys.version}{sys.base_prefix}".encode()).hexdigest()[:16]
-    for image in ("test/busybox", "test/python"):
+    for image in images():
         if not up_to_date(image, made_from):
             make(image, made_from)
     if "--public-names" in sys.argv[1:]:

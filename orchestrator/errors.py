@@ -99,6 +99,7 @@ class StartFailed(OrchestratorError):
     def __init__(self, reason: str, kind: str) -> None:
         super().__init__(reason)
         self.reason, self.kind = reason, kind
+        self.climbs = False  # set where it is known: the next start would ask for something else
 
 
 class StoreUnavailable(Unavailable):

@@ -9,19 +9,23 @@ import base64
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from orchestrator.errors import BadSettings
-from orchestrator.model.values import Frozen, Json
+from orchestrator.model.price import Price
+from orchestrator.model.values import Duration, Frozen, Json
 from orchestrator.model.worker_group import WorkerGroup
 
 PREFIX = "ORCHESTRATOR_"
 ENV_PREFIXES = ("KESTRA_", "ENV_")  # variables of the server shown to templates as `envs.<rest in lower case>`
-ONLY_IN_FILE = ("globals", "envs", "secrets", "worker_groups", "namespaces", "plugin_defaults", "storage_options")  # no one text could hold them
+ONLY_IN_FILE = ("globals", "envs", "secrets", "worker_groups", "namespaces", "plugin_defaults", "storage_options", "prices")  # no one text could hold them
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -40,6 +44,9 @@ class Settings(Frozen):
     slots: int | None = Field(None, ge=1)  # of the default worker; default 8 x CPUs
     default_runner: Literal["auto", "docker", "process"] = "auto"
     docker_allow: tuple[str, ...] = ()
+    reap_every: Duration = timedelta(minutes=5)  # between looks for what nobody owns at the runners' back ends
+    reap_grace: Duration = timedelta(minutes=1)  # how long that is left alone
+    start_retries: int = Field(3, ge=0, le=20)  # further starts of a job that its place could not begin, apart from the task's `retry`
     globals: Mapping[str, Json] = Field(default_factory=dict)
     envs: Mapping[str, str] = Field(default_factory=dict, repr=False)
     secrets: Mapping[str, str] = Field(default_factory=dict, repr=False)  # SECRET_<KEY>, still base64
@@ -51,6 +58,7 @@ class Settings(Frozen):
     worker_group: Mapping[str, Json] | None = None  # the server's own default, as a task's `workerGroup`
     namespaces: Mapping[str, Mapping[str, Json]] = Field(default_factory=dict)  # each with `workerGroup`, `workerSelector` or `placement`, `pluginDefaults`
     plugin_defaults: tuple[Mapping[str, Json], ...] = ()  # for the plugins of every flow
+    prices: tuple[Price, ...] = ()  # looked at before those of the book that comes along
 
     @property
     def data_dir(self) -> Path:
@@ -64,6 +72,11 @@ class Settings(Frozen):
     def url(self) -> str:
         """Where clients on this machine reach the API."""
         return f"http://{self.host if self.host not in ('0.0.0.0', '::') else '127.0.0.1'}:{self.port}"  # noqa: S104
+
+    @property
+    def price_book(self) -> tuple[Price, ...]:
+        """The operator's own prices, then those that come along."""
+        return (*self.prices, *_shipped_prices())
 
     def secret(self, key: str) -> str | None:
         """The text of a secret; None when there is none of that key, which no case of letters changes. Raises BadSettings when it cannot be read."""
@@ -99,6 +112,12 @@ class Settings(Frozen):
         if len(key) != 32:
             raise BadSettings(f"{PREFIX}ENCRYPTION_SECRET_KEY must be the base64 of 32 bytes; make one with: openssl rand -base64 32")
         return key
+
+
+@cache
+def _shipped_prices() -> tuple[Price, ...]:
+    text = files("orchestrator").joinpath("prices.json").read_text(encoding="utf-8")
+    return TypeAdapter(tuple[Price, ...]).validate_json(text)
 
 
 def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
@@ -160,6 +179,9 @@ def _from_file(path: Path, *, given: bool) -> dict[str, Any]:
     variables = flat.pop("variables", None) or {}
     if isinstance(variables, Mapping) and "globals" in variables:
         flat["globals"] = variables["globals"]
+    scripts = flat.pop("scripts", None) or {}
+    if isinstance(scripts, Mapping) and "defaultRunner" in scripts:
+        flat["default_runner"] = scripts["defaultRunner"]
     unknown = sorted(set(flat) - set(Settings.model_fields))
     if unknown:
         near = get_close_matches(unknown[0], Settings.model_fields, 1)

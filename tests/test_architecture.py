@@ -62,7 +62,8 @@ ONLY_IN: dict[str, set[str]] = {
     "google": {"plugins.*.client", "plugins.*.emulator*"},
     "grpc": {"plugins.*.client", "plugins.*.emulator*"},
 }
-ENVIRONMENT = {"orchestrator/settings.py"}  # the only reader of os.environ
+# The only reader of os.environ; the other is a program of its own, run where a script runs, and knows nothing of the project.
+ENVIRONMENT = {"orchestrator/settings.py", "plugins/orchestrator_plugins/scripts/provisioning.py"}
 HEAVY = ("ray", "boto3", "docker", "google", "sqlalchemy", "fastapi", "uvicorn")  # the command line starts without them
 
 

@@ -126,6 +126,20 @@ def kill(identity: Id, as_json: AsJson = False, server: Server = None, token: To
     hint(f"next: orchestrator execution logs -f {found['id']}")
 
 
+@app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator execution cost 4hUz\n  orchestrator execution cost 4hUz --json | jq .total")
+def cost(identity: Id, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
+    """Print what an execution has cost by the price book: in all, by task and by runner."""
+    from orchestrator.cli.client import path
+    from orchestrator.cli.cost import told
+    from orchestrator.cli.identity import execution_of
+
+    client = connect(server, token)
+    found = execution_of(client, identity)
+    costs = client.json("GET", path("executions", found["id"], "cost"))
+    put_json(costs) if as_json else put(told(costs))
+    hint(f"next: orchestrator execution show {found['id']}")
+
+
 @app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator execution outputs 4hUz | jq .rows\n  orchestrator execution outputs 4hUz --task load")
 def outputs(
     identity: Id,

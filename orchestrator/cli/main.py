@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Noun] = {
     "trigger": Noun("trigger", "app", "List, show, enable, disable and unlock triggers."),
     "worker": Noun("worker", "app", "See and drain the workers."),
     "worker-group": Noun("worker_group", "app", "Declare, change and see worker groups."),
+    "runner": Noun("runner", "app", "See what task runners have made, and remove what nobody owns."),
     "token": Noun("token", "app", "Make tokens for machines that join, and for those who only look."),
     "namespace": Noun("namespace", "app", "Say where the work of a namespace goes."),
     "cluster": Noun("cluster", "app", "Look after the Ray cluster of a server."),

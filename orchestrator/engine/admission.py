@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from orchestrator.engine.wishes import Step
 from orchestrator.model.resources import Resources
 
+MOST_JOBS = 256  # watched at once for one machine's own engines, and for one back end that belongs to no machine; more wait in line
 Place: TypeAlias = tuple[bool, datetime, int]  # in the line of one namespace: not at work yet, start of the execution, ticket
 Rank: TypeAlias = tuple[bool, float, datetime, int]  # among namespaces, with the namespace's turn where not at work: the smaller goes first
 
@@ -19,18 +20,23 @@ Rank: TypeAlias = tuple[bool, float, datetime, int]  # among namespaces, with th
 @dataclass(frozen=True)
 class Target:
     """What a run waits for: a slot of a group (by key, or any whose tags match), a machine of it (`supervised`: its job is
-    rented elsewhere and takes no slot), or a machine with `resources` free (it takes a process of its own and no slot)."""
+    rented elsewhere and takes no slot), or a machine with `resources` free (it takes a process of its own and no slot).
+
+    `backend` names where a supervised job goes that belongs to no machine; "" is an engine of the machine itself."""
 
     group: str | None = ""
     tags: tuple[str, ...] = ()
     match: Literal["ALL", "ANY"] = "ALL"
     supervised: bool = False
     resources: Resources | None = None
+    backend: str = ""
 
     @classmethod
-    def of(cls, step: Step, *, supervised: bool, resources: Resources | None) -> Target:
+    def of(cls, step: Step, *, supervised: bool, resources: Resources | None, backend: str = "") -> Target:
         """The target of a step; one that names a task runner is launched by the default group."""
-        return cls(step.group if not step.tags else None, step.tags, step.match, supervised, resources) if step.runner is None else cls(supervised=supervised)
+        if step.runner is not None:
+            return cls(supervised=supervised, backend=backend)
+        return cls(step.group if not step.tags else None, step.tags, step.match, supervised, resources, backend)
 
     def meets(self, key: str, tags: frozenset[str]) -> bool:
         """Whether a group with this key and these tags will do."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from orchestrator.model.dispatch import Outcome
-from orchestrator.model.execution import Cause, Execution, TaskRun
+from orchestrator.model.execution import Cause, Execution, Phase, TaskRun
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
 from orchestrator.model.values import Json
@@ -40,6 +40,15 @@ class RunReceived:
     lease: int
     worker: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class RunReached:
+    """The place that has the run tells a stage; an old lease changes nothing."""
+
+    task_run_id: str
+    lease: int
+    phase: Phase
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,7 @@ class TimerKind(StrEnum):
     QUEUE_TIMEOUT = "queue_timeout"
 
 
-Event: TypeAlias = Started | Evaluated | RunReceived | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | RunStopped
+Event: TypeAlias = Started | Evaluated | RunReceived | RunReached | RunEnded | RunLost | RunRefused | TimerFired | KillAsked | RunStopped
 
 # --- commands -------------------------------------------------------------------------------------------------------
 

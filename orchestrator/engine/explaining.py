@@ -57,6 +57,8 @@ def explain_line(run: TaskRun, line: InLine, now: datetime) -> Explanation:
         "steps": len(queued.wish.steps),
         "passedOver": [one.model_dump(mode="json") for one in queued.passed],
     }
+    if standing.jobs is not None:
+        evidence["jobsWatched"] = standing.jobs
     if queued.resources is not None:
         evidence["resources"] = queued.resources.model_dump()
     if queued.deadline is not None:
@@ -95,6 +97,8 @@ def explain_run(run: TaskRun, place: WorkerState | None, now: datetime) -> Expla
         case State.RETRYING if not dispatched(run):
             due = format_instant(run.due) if run.due is not None else None
             evidence: dict[str, Json] = {"due": due, "attempts": len(run.attempts), "lastError": run.error}
+            if run.start_failures:
+                return _explain_failed_start(run, due, evidence)
             fix = "wait for its next attempt, or kill the execution; the task's `retry` says how often and when"
             return _of_run(run, Reason.WAITING_RETRY, f"Attempt {len(run.attempts)} failed; the next begins at {due}", fix, run.state.last, evidence)
         case State.PAUSED:
@@ -108,6 +112,12 @@ def explain_run(run: TaskRun, place: WorkerState | None, now: datetime) -> Expla
     return None
 
 
+def _explain_failed_start(run: TaskRun, due: str | None, evidence: Mapping[str, Json]) -> Explanation:
+    message = f"Start {run.start_failures} of its job failed ({run.error}); the next begins at {due}"
+    fix = "wait: a failed start has a budget of its own (the setting start_retries); mend the place it starts at, or kill the execution"
+    return _of_run(run, Reason.WAITING_RETRY, message, fix, run.state.last, {**evidence, "startFailures": run.start_failures})
+
+
 def _explain_out(run: TaskRun, place: WorkerState | None) -> Explanation | None:
     since = run.phases[-1].at if run.phases else run.state.last
     if place is WorkerState.SILENT:
@@ -119,11 +129,10 @@ def _explain_out(run: TaskRun, place: WorkerState | None) -> Explanation | None:
     last = run.phases[-1]
     if last.name not in _PROVISIONING:
         return None
-    stage = last.name.value + (f" ({last.detail})" if last.detail else "")
+    stage = last.name.value + (f" ({last.detail})" if last.detail else "") + (f", start {run.start_failures + 1}" if run.start_failures else "")
     fix = "wait: a container or job takes seconds to minutes to start; a worker group starts in milliseconds"
-    return _of_run(
-        run, Reason.PROVISIONING, f"Its job is being prepared: {stage}", fix, last.at, {**_placed(run), "stage": last.name.value, "detail": last.detail}
-    )
+    evidence = {**_placed(run), "stage": last.name.value, "detail": last.detail, "startFailures": run.start_failures}
+    return _of_run(run, Reason.PROVISIONING, f"Its job is being prepared: {stage}", fix, last.at, evidence)
 
 
 def explain_queued(execution: Execution, limit: int, running: int, ahead: int) -> Explanation:

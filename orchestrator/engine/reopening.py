@@ -94,8 +94,9 @@ class Rows:
         self.drop_below(run_id)
         planned = run.lease == 0 and run.answers is not None
         state = run.state.by_hand(State.RUNNING if planned else State.RESTARTED, self.now)
+        generation = run.generation + 1 if run.attempts or run.start_failures else 0  # no job of an earlier one is ever adopted
         lease = run.lease + 1 if run.lease else 0  # nothing is sent under it: what still speaks of the last one is not heard
-        self.runs[run_id] = run.model_copy(update={**_UNTOUCHED, "state": state, "lease": lease, "generation": len(run.attempts)})
+        self.runs[run_id] = run.model_copy(update={**_UNTOUCHED, "state": state, "lease": lease, "generation": generation})
 
     def reopened(self) -> Reopened:
         """All of it, numbered anew, the execution RESTARTED."""
@@ -123,5 +124,7 @@ _UNTOUCHED: dict[str, object] = {
     "error": None,
     "cost": None,
     "lost_workers": 0,
+    "start_failures": 0,
+    "running_since": None,
     "due": None,
 }

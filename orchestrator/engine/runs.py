@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from random import Random
 
+from orchestrator.engine.costing import cost_until
 from orchestrator.engine.draft import Draft
 from orchestrator.engine.endings import begun, closed, end_run, fail_before, with_phase
-from orchestrator.engine.events import Run, RunEnded, RunLost, RunReceived, RunRefused, RunStopped, SetTimer, StopRun, TimerKind
+from orchestrator.engine.events import Run, RunEnded, RunLost, RunReached, RunReceived, RunRefused, RunStopped, SetTimer, StopRun, TimerKind
 from orchestrator.engine.retry import next_attempt
+from orchestrator.engine.starting import on_failed_start
 from orchestrator.model.dispatch import Outcome
-from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun
+from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun, Where
 from orchestrator.model.flow import Retry, RetryBehavior, TaskSpec
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
@@ -18,6 +20,7 @@ from orchestrator.model.values import Json, Label, format_duration, parse_durati
 
 _WAITING = frozenset({State.CREATED, State.RETRYING, State.RESTARTED})
 MOST_LOST = 3  # places that may be lost under one run before it fails
+GETTING_READY = frozenset({PhaseName.PROVISIONING, PhaseName.IMAGE})
 OUT_OF_TIME = frozenset({Cause.TIMEOUT, Cause.QUEUE_TIMEOUT})  # noted on a run that is being stopped for it; whatever it says then, it has failed
 
 
@@ -25,10 +28,15 @@ OUT_OF_TIME = frozenset({Cause.TIMEOUT, Cause.QUEUE_TIMEOUT})  # noted on a run 
 
 
 def dispatched(run: TaskRun) -> bool:
-    """Whether a place has the run, or is to get it: its present lease is out. A retry goes out under a generation of its own."""
+    """Whether a place has the run, or is to get it: its present lease is out."""
     if run.state.current is State.RESTARTED:
         return bool(run.phases)  # emptied when it was set back, begun anew when it is sent
-    return run.lease > 0 and (run.state.current is not State.RETRYING or len(run.attempts) <= run.generation)
+    return run.lease > 0 and (run.state.current is not State.RETRYING or all(phase.name is not PhaseName.ENDED for phase in run.phases))
+
+
+def attempt_number(run: TaskRun) -> int:
+    """Which of the user's attempts a run is at, from 0: starts that failed are none."""
+    return sum(attempt.state.current.ended for attempt in run.attempts)
 
 
 def unbegun(run: TaskRun) -> bool:
@@ -89,11 +97,31 @@ def on_received(draft: Draft, event: RunReceived) -> None:
     if run is None or received(run):
         return
     run = _receive(draft, run, event.at, event.worker)
+    _count_from(draft, run, event.at)
+
+
+def _count_from(draft: Draft, run: TaskRun, at: datetime) -> None:
+    """Let the run's timeout, if it has one, be counted from `at`."""
     timeout = limit_of(draft.spec(run), run.answers, "timeout")
     if timeout is not None and run.state.current is State.RUNNING and run.cause is None:
-        due = event.at + timeout
+        due = at + timeout
         draft.change(run, due=due)
         draft.commands.append(SetTimer(TimerKind.TIMEOUT, due, run.id))
+
+
+def on_reached(draft: Draft, event: RunReached) -> None:
+    """Note a stage. The time in which a rented place gets ready has a bound of its own, and is no part of the task's timeout."""
+    run = current_run(draft, event.task_run_id, event.lease)
+    if run is None:
+        return
+    run = draft.change(run, phases=(*run.phases, event.phase))
+    if run.placement is None or run.placement.where is not Where.SUPERVISOR or run.cause is not None:
+        return
+    if event.phase.name is PhaseName.RUNNING:
+        since = run.running_since or event.phase.at  # it is watched anew, and has run all the while
+        _count_from(draft, draft.change(run, running_since=since), since)
+    elif event.phase.name in GETTING_READY and run.state.current is State.RUNNING and received(run):
+        draft.change(run, due=None)
 
 
 def _receive(draft: Draft, run: TaskRun, at: datetime, worker: str | None) -> TaskRun:
@@ -116,6 +144,9 @@ def on_ended(draft: Draft, event: RunEnded) -> None:
         run = _receive(draft, run, outcome.at, None)
     _take_along(draft, outcome)
     state = State(outcome.state)
+    if outcome.failed_start is not None and run.cause not in OUT_OF_TIME and run.state.current is not State.KILLING:
+        on_failed_start(draft, run, outcome, outcome.failed_start)
+        return
     if run.cause in OUT_OF_TIME:
         state, outcome = State.FAILED, outcome.model_copy(update={"cause": run.cause, "error": run.error})
     finish(draft, run, state, outcome.at, outcome)
@@ -133,6 +164,7 @@ def finish(draft: Draft, run: TaskRun, state: State, at: datetime, outcome: Outc
         "phases": with_phase(run, PhaseName.ENDED, at),
         "cause": cause,
         "error": error,
+        "cost": cost_until(run, at, draft.view.prices),
     }
     if state is State.FAILED and not killing and cause is not Cause.QUEUE_TIMEOUT and _try_again(draft, run, spec, fields, at):
         return
@@ -168,7 +200,7 @@ def _try_again(draft: Draft, run: TaskRun, spec: TaskSpec, fields: dict[str, obj
     due = next_attempt(retry, ended=at, attempts=len(run.attempts), first_started=run.attempts[0].state.start, chance=chance)
     if due is None:
         return False
-    draft.change(run, state=run.state.to(State.RETRYING, at), due=due, job=None, **fields)
+    draft.change(run, state=run.state.to(State.RETRYING, at), due=due, job=None, start_failures=0, running_since=None, **fields)
     draft.commands.append(SetTimer(TimerKind.RETRY, due, run.id))
     return True
 
@@ -229,7 +261,7 @@ def on_lost(draft: Draft, event: RunLost) -> None:
         _end_unbegun(draft, run.model_copy(update={"lost_workers": lost}), State.FAILED, event.cause, error)
         return
     draft.say(Level.WARN, f"Sent again: {event.cause.value}", run.id)
-    send(draft, run, _queue_limit(draft, run), lost_workers=lost)
+    send(draft, run, _queue_limit(draft, run), lost_workers=lost, running_since=run.running_since if run.job is not None else None)
 
 
 def on_refused(draft: Draft, event: RunRefused) -> None:
@@ -254,4 +286,5 @@ def _end_stopped(draft: Draft, run: TaskRun) -> None:
 def _end_unbegun(draft: Draft, run: TaskRun, state: State, cause: Cause, error: str) -> None:
     """End a run whose place never ran it to an end; its user's retry is for its user's failures, not for these."""
     attempts = closed(run.attempts, state, draft.now)
-    end_run(draft, run, state, cause=cause, error=error, attempts=attempts, phases=with_phase(run, PhaseName.ENDED, draft.now))
+    cost = cost_until(run, draft.now, draft.view.prices)
+    end_run(draft, run, state, cause=cause, error=error, attempts=attempts, phases=with_phase(run, PhaseName.ENDED, draft.now), cost=cost)

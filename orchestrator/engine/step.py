@@ -14,6 +14,7 @@ from orchestrator.engine.events import (
     KillAsked,
     RunEnded,
     RunLost,
+    RunReached,
     RunReceived,
     RunRefused,
     RunStopped,
@@ -23,7 +24,7 @@ from orchestrator.engine.events import (
 )
 from orchestrator.engine.flowables import BEFORE, PLAN, begin, on_before, on_plan
 from orchestrator.engine.killing import on_kill
-from orchestrator.engine.runs import on_ended, on_lost, on_queue_timeout, on_received, on_refused, on_retry_due, on_stopped, on_timeout
+from orchestrator.engine.runs import on_ended, on_lost, on_queue_timeout, on_reached, on_received, on_refused, on_retry_due, on_stopped, on_timeout
 from orchestrator.engine.scopes import advance, end_state
 from orchestrator.engine.view import ExecutionView, Resolve
 from orchestrator.model.log import Level
@@ -63,6 +64,8 @@ def _take(draft: Draft, event: Event) -> None:
             _on_evaluated(draft, event)
         case RunReceived():
             on_received(draft, event)
+        case RunReached():
+            on_reached(draft, event)
         case RunEnded():
             on_ended(draft, event)
         case RunLost():

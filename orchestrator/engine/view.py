@@ -14,9 +14,11 @@ from orchestrator.engine.counters import BranchKey, Counters
 from orchestrator.engine.events import Decision
 from orchestrator.engine.leads import Lead, flow_lead, plan_lead
 from orchestrator.engine.paths import Paths
+from orchestrator.engine.start_budget import StartBudget
 from orchestrator.engine.wishes import NOTHING_SET, Rules
 from orchestrator.model.execution import Execution, TaskRun
 from orchestrator.model.flow import Flow, TaskSpec
+from orchestrator.model.price import Price
 from orchestrator.model.state import State
 from orchestrator.model.values import Json
 from orchestrator.sdk.task import Flowable
@@ -34,6 +36,8 @@ class ExecutionView:
     def __init__(self, flow: Flow, execution: Execution, runs: Iterable[TaskRun], resolve: Resolve | None = None) -> None:
         self.flow, self.execution, self.resolve = flow, execution, resolve
         self.rules: Callable[[], Rules] = lambda: NOTHING_SET  # what is said of places outside the flow, as it is now
+        self.prices: Sequence[Price] = ()
+        self.starts = StartBudget()  # how often a job may fail to start
         self.counters = Counters()
         self.paths = Paths(self.run)
         self._runs: dict[str, TaskRun] = {}

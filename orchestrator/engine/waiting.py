@@ -25,6 +25,7 @@ class Standing:
     fits: int = 0  # live workers whose machine could have the resources asked for
     asked_for: int = 0  # machines that were asked of an autoscaler and have not come
     may_grow: bool = False  # an autoscaler may bring another machine
+    jobs: int | None = None  # watched by the supervisors of the target; None: it is no such target
 
     @property
     def live(self) -> bool:
@@ -114,6 +115,8 @@ def told(reason: Reason, standing: Standing, step: Step, resources: Resources | 
             return f"no machine of {where} has {resources} free"
         case Reason.RESERVED_FOR_OTHERS:
             return f"the slots that are free in {where} are kept for other namespaces"
+    if standing.jobs is not None:
+        return f"{standing.jobs} jobs launched from {where} are being watched, the most at once"
     return f"all {standing.slots} slots of {where} are in use"
 
 

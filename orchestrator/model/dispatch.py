@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from orchestrator.model.execution import Cause, PhaseName
 from orchestrator.model.job import JobHandle
 from orchestrator.model.log import Level
+from orchestrator.model.start import FailedStart
 from orchestrator.model.values import Frozen, Instant, Json
 
 FOUND = "variables"  # the one output of a look that has found something
@@ -44,6 +45,7 @@ class Dispatch(Frozen):
     api_token: str = Field("", repr=False)  # opens this execution's files, keys and outputs over the API
     log_level: Level | None = None
     warning: str | None = None  # what its log must begin with, of how its place was chosen
+    start_failures: int = 0  # starts of its job that failed before
 
 
 class Stop(Frozen):
@@ -121,6 +123,7 @@ class Outcome(Reported):
     outputs: Mapping[str, Json] = Field(default_factory=dict)
     cause: Cause | None = None
     error: str | None = None
+    failed_start: FailedStart | None = None  # the place could not begin its command; nothing of it is left there
     labels: Mapping[str, str] | None = None  # execution labels to set (core.execution.Labels)
     execution_variables: Mapping[str, Json] | None = None
 

@@ -77,6 +77,7 @@ class Placement(Frozen):
     worker: str | None = None  # the actor's name, once chosen
     runner: str | None = None  # the task runner's type, where the task is a script
     reason: str | None = None  # why that runner
+    backend: str | None = None  # of that runner: a name for a place that belongs to no machine, "" for the machine's own; None for a slot
     resources: Resources | None = None
     passed_over: tuple[PassedOver, ...] = Field((), alias="passedOver")
 
@@ -124,6 +125,8 @@ class TaskRun(Frozen):
     error: str | None = None
     cost: float | None = None
     lost_workers: int = Field(0, alias="lostWorkers")
+    start_failures: int = Field(0, alias="startFailures")  # starts of its job that failed since its last attempt
+    running_since: Instant | None = Field(None, alias="runningSince")  # when the command of its present job began, wherever it is watched from
     due: Instant | None = None  # when a retry, timeout or queue timeout falls due, whichever the state means
 
     @property

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-WORKER, SUPERVISOR, PROCESS = "worker", "supervisor", "process"
-_KINDS = (WORKER, SUPERVISOR, PROCESS)
+WORKER, SUPERVISOR, PROCESS, BACKEND = "worker", "supervisor", "process", "backend"
+_KINDS = (WORKER, SUPERVISOR, PROCESS, BACKEND)
 _DEFAULT = "default"
 
 
 @dataclass(frozen=True)
 class PlaceName:
-    """`kind:label:node:made[:head]`. `label` is a worker's group or a process's run; `node` the first digits of its Ray node;
+    """`kind:label:node:made[:head]`. `label` is a worker's group, a process's run, or which back end a supervisor of its own
+    is for; `node` the first digits of its Ray node;
     `made` tells one from the next on the same node; `on_head` that it stood beside the executor."""
 
     kind: str
@@ -40,6 +41,12 @@ class PlaceName:
         if len(parts) < 4 or parts[0] not in _KINDS:
             return None
         return cls(parts[0], parts[1], parts[2], parts[3], parts[-1] == "head" and len(parts) > 4)
+
+    @classmethod
+    def label_of(cls, name: str) -> str | None:
+        """The label in a name; None when it is no place of ours."""
+        place = cls.parse(name)
+        return place.label if place is not None else None
 
 
 def node_prefix(node_id: str) -> str:

@@ -17,6 +17,7 @@ from orchestrator.runtime.isolated_run import IsolatedRun
 from orchestrator.runtime.isolation import Isolation
 from orchestrator.runtime.reaching import Known
 from orchestrator.runtime.reporter import Reporter
+from orchestrator.runtime.run_clock import RunClock
 from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.spawner import Spawner
 from orchestrator.runtime.stopping import Stopped, StopSignal
@@ -56,6 +57,7 @@ class Attempt:
         self.stopping = StopSignal()
         self.over = threading.Event()  # its outcome is queued
         self.overstays = False  # its thread goes on although it was told to stop
+        self.clock: RunClock | None = None  # of its timeout, where it has one
         self._outcome: dict[str, Json] | None = None
         self._lock = threading.Lock()
         self._begun = self._is_kept = self._in_child = False
@@ -186,6 +188,15 @@ class Attempt:
         if outcome is not None:
             self._place.reporter.put(self._report("outcome", **outcome), then=self._kept)
 
+    def hand_over(self) -> None:
+        """Let another place go on with it: this one says nothing more of it, and takes nothing away."""
+        with self._lock:
+            if self._outcome is not None:
+                return  # it has ended, and says so
+            self._outcome = {"state": "FAILED", "cause": Cause.WORKER_SHUTDOWN, "error": "its supervisor went elsewhere"}
+            self._place.reporter.put(self._report("outcome", **self._outcome))
+        self.over.set()
+
     def stop(self, cause: Cause) -> None:
         """Tell the run to stop and see to it; returns when it has, or when it overstays. Repeatable."""
         if not self.stopping.set(cause):
@@ -220,6 +231,8 @@ class Attempt:
         return self.dispatch.lease
 
     def phase(self, name: PhaseName, detail: str | None = None) -> None:
+        if self.clock is not None:
+            self.clock.reached(name)
         self._place.reporter.put(self._report("phase", name=name, detail=detail), soon=True)
 
     def metric(self, metric: Mapping[str, Json]) -> None:

@@ -37,6 +37,7 @@ from orchestrator.runtime.requests import (
     PlanFlow,
     PutFile,
     PutKey,
+    ReapRunners,
     SaveFlow,
     TriggerName,
     Watch,
@@ -146,6 +147,15 @@ class ExecutorClient:
     async def cluster(self) -> Json:
         """What runs where: {"workers": [WorkerInfo], "queued": {group: count}, "executor": {...}}."""
         return json.loads(await self._ask("cluster", Frozen()))
+
+    # --- what runners have made
+
+    async def runners(self) -> Json:
+        """{"found": [...], "troubles": [...]}: what is out there under our labels, and whose it is."""
+        return await self._told("runners", Frozen())
+
+    async def reap(self, request: ReapRunners) -> Json:
+        return await self._told("reap", request)
 
     # --- machines and who may join
 

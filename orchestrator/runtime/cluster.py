@@ -9,6 +9,7 @@ from typing import Protocol
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
 from orchestrator.model.growth import Ask
 from orchestrator.model.resources import Resources
+from orchestrator.model.stock import Stock, StockAsk
 from orchestrator.model.worker import WorkerInfo
 
 
@@ -26,8 +27,9 @@ class Cluster(Protocol):
     async def look(self) -> Sighting:
         """The live workers, after making those that a node of the cluster lacks."""
 
-    def supervisor_of(self, worker: str) -> str:
-        """The name of the supervisor on the machine of a worker; it is made on first use."""
+    def supervisor_of(self, worker: str, backend: str = "") -> str:
+        """The name of the supervisor on the machine of a worker; it is made on first use. With `backend`, of the one supervisor
+        that the worker's group has for that place, on whatever machine it stands."""
 
     def process_on(self, worker: str, key: str, resources: Resources) -> str:
         """The name of a process of its own on the machine of a worker, holding these resources; the same for the same key.
@@ -62,6 +64,9 @@ class Cluster(Protocol):
 
     async def inventory(self, place: str) -> Inventory | None:
         """What a place holds; None when it is known to be dead. Raises Unavailable when nothing is known."""
+
+    async def stock(self, worker: str, ask: StockAsk) -> Stock:
+        """What is ours at the back ends that a worker's machine reaches. Raises Unavailable."""
 
     def on_lost(self, told: Callable[[str, bool], None]) -> None:
         """Have `told(place, is_certain)` called when a worker, supervisor or process has died. Not certain: its machine is

@@ -16,6 +16,7 @@ from orchestrator.lang.expressions import Renderer
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.values import Json, format_instant
+from orchestrator.runtime.beginning import Beginning
 from orchestrator.runtime.built_plugins import described_task, told
 from orchestrator.runtime.job_run import JobRun, Ledger
 from orchestrator.runtime.node import Node
@@ -54,6 +55,7 @@ class Parts:
     node: Node
     default_runner: Callable[[bool], str]  # (has an image) -> type
     adopted: JobHandle | None
+    start_failures: int  # of this run's job, before
     has_image: bool
     labels: dict[str, str]
     keys: set[str]  # of the commands started: what is left of them goes with the run
@@ -134,6 +136,12 @@ class Context(RunContext):
         self._parts.folders.add(key)
         return self._parts.node.working_dir(key)
 
+    def cache_dir(self) -> Path:
+        return self._parts.node.cache_dir()
+
+    def holds_secret(self, text: str) -> bool:
+        return self._parts.known.holds(text)
+
     def runner(self, spec: Mapping[str, Json] | None) -> TaskRunner:
         properties = self._renderer.render_any(dict(spec or {}), self.variables)
         if not properties.get("type"):
@@ -146,26 +154,33 @@ class Context(RunContext):
     def tools(self) -> JobTools:
         return Tools(self._parts)
 
+    def adopts(self) -> bool:
+        adopted = self._parts.adopted
+        return adopted is not None and adopted.key == job_key(self.info)
+
     def run_job(self, runner: TaskRunner, job: Job, said: LogSink) -> JobExit:
         parts = self._parts
         if parts.known.values:
             job = job.model_copy(update={"secrets": tuple({*job.secrets, *parts.known.values})})
-        run = JobRun(runner, job, adopted=parts.adopted, stop=parts.stop, ledger=parts.reports)
-        return run.run(self.tools(), parts.log, said)
+        job = job.model_copy(update={"attempt": parts.start_failures})
+        beginning = Beginning()
+        run = JobRun(runner, job, adopted=parts.adopted, stop=parts.stop, ledger=parts.reports, beginning=beginning)
+        return run.run(Tools(parts, beginning), parts.log, said)
 
 
 class Tools(JobTools):
     """A runner's way to the machine it is called on."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts, beginning: Beginning | None = None) -> None:
+        self._parts, self._beginning = parts, beginning or Beginning()
         self.processes: Processes = RunProcesses(parts)
 
     def cancelled(self) -> bool:
-        return bool(self._parts.stop)
+        return bool(self._parts.stop) or self._beginning.late
 
     def phase(self, name: PhaseName, detail: str | None = None) -> None:
-        self._parts.reports.phase(name, detail)
+        if self._beginning.reached(name, detail):
+            self._parts.reports.phase(name, detail)
 
     def environment(self) -> Mapping[str, str]:
         return self._parts.node.environment

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.engine.admission import Target
+from orchestrator.engine.runs import attempt_number
 from orchestrator.engine.variables import outputs_of, variables
 from orchestrator.engine.view import ExecutionView
 from orchestrator.engine.waiting import Queued
@@ -22,7 +23,7 @@ from orchestrator.model.values import Json, parse_duration
 from orchestrator.runtime.engines import docker_answers
 from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.lazy_values import PartialOutputs, Whole
-from orchestrator.runtime.runner_choice import NO_ENGINE, PROCESS, full_name, is_ephemeral, is_script, runner_of
+from orchestrator.runtime.runner_choice import NO_ENGINE, PROCESS, backend_of, full_name, is_ephemeral, is_script, runner_of, with_runner
 from orchestrator.settings import Settings
 
 TOKEN_LIFE = timedelta(days=7)  # a run that takes longer gets a new one with its next dispatch
@@ -90,6 +91,7 @@ class Dispatcher:
         ephemeral = runner is not None and runner != PROCESS and is_ephemeral(runner)
         where = Where.SUPERVISOR if ephemeral else Where.PROCESS if queued.resources is not None else Where.WORKER
         resources = queued.resources if where is Where.PROCESS else None
+        backend = backend_of(runner, self._written_runner(spec, step)) if ephemeral and runner is not None else None
         placement = Placement(
             where=where,
             group=step.group or "",
@@ -100,14 +102,20 @@ class Dispatcher:
             since=queued.since,
             runner=runner,
             reason=reason,
+            backend=backend,
             resources=resources,
             passed_over=queued.passed,
         )
-        return placement, Target.of(step, supervised=ephemeral, resources=resources)
+        return placement, Target.of(step, supervised=ephemeral, resources=resources, backend=backend or "")
 
     def is_script(self, spec: TaskSpec) -> bool:
         """Whether a task runner may run it."""
         return is_script(spec.type)
+
+    @staticmethod
+    def _written_runner(spec: TaskSpec, step: Step) -> Mapping[str, Json]:
+        written = step.runner if step.runner is not None else spec.raw.get("taskRunner")
+        return written if isinstance(written, Mapping) else {}
 
     def _runner(self, spec: TaskSpec, step: Step, *, resources: bool) -> tuple[str | None, str | None]:
         if step.runner is not None and is_script(spec.type):
@@ -123,12 +131,10 @@ class Dispatcher:
         answers = view.before_answers(run) or {}
         timeout = answers.get("timeout", spec.timeout)
         placement = run.placement or Placement()
-        raw = dict(spec.raw)
+        raw = with_runner(spec.raw, placement.runner)
         if placement.reason == OF_PLACEMENT:
             raw.pop("runner", None)
             raw["taskRunner"] = self.wish(view, run, spec).steps[placement.step].runner
-        elif placement.runner is not None and not raw.get("taskRunner") and not raw.get("runner"):
-            raw["taskRunner"] = {"type": placement.runner}
         return Dispatch(
             task_run_id=run.id,
             execution_id=run.execution_id,
@@ -136,7 +142,7 @@ class Dispatcher:
             flow_id=run.flow_id,
             flow_revision=view.execution.flow_revision,
             task_id=run.task_id,
-            attempt=run.generation,
+            attempt=attempt_number(run),
             lease=run.lease,
             generation=run.generation,
             spec=raw,
@@ -148,6 +154,7 @@ class Dispatcher:
             api_token=self._tokens.mint(run.execution_id, now + TOKEN_LIFE),
             log_level=spec.log_level,
             warning=NO_ENGINE if placement.reason == NO_ENGINE else None,
+            start_failures=run.start_failures,
         )
 
 

@@ -30,6 +30,7 @@ from orchestrator.engine.events import (
     TimerKind,
 )
 from orchestrator.engine.reconcile import reconcile
+from orchestrator.engine.start_budget import StartBudget
 from orchestrator.engine.step import step
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Fenced, OrchestratorError, StoreUnavailable, Unavailable
@@ -44,11 +45,13 @@ from orchestrator.runtime.cluster import Cluster
 from orchestrator.runtime.dispatching import Dispatcher
 from orchestrator.runtime.evaluating import Evaluating
 from orchestrator.runtime.flow_cache import FlowCache
+from orchestrator.runtime.known_backends import KnownBackends
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.lookout import Lookout
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.places import Places
 from orchestrator.runtime.placing import Placing, command_id
+from orchestrator.runtime.reaping import Reaping
 from orchestrator.runtime.resuming import Resuming
 from orchestrator.runtime.roster import Roster
 from orchestrator.runtime.scaling import Scaling, Told, Triggers
@@ -100,8 +103,10 @@ class Executor:
         installation = store.installation()
         tokens = RunTokens(base64.b64decode(installation.secrets["tokens"]))
         self.dispatcher = Dispatcher(settings, tokens, self.flows)
+        self.reaping = Reaping(self, KnownBackends(store, settings, tokens), installation.id)
         self.live: dict[str, Live] = {}
         self.slots = FlowSlots()
+        self._starts, self._prices = StartBudget(retries=settings.start_retries), settings.price_book
         self._inbox: deque[tuple[Callable[[Turn], Any], asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -133,6 +138,7 @@ class Executor:
         self._tasks = [asyncio.create_task(self._turns()), asyncio.create_task(self.lookout.look_on())]
         await Resuming(self).resume(self.scheduler.load(self.store.commands()))
         await self.scheduler.resume()
+        self._tasks.append(asyncio.create_task(self.reaping.go_on()))
         self.ready = True
 
     async def close(self) -> None:
@@ -247,6 +253,7 @@ class Executor:
     def keep(self, live: Live) -> Live:
         """Hold an unfinished execution in memory."""
         live.view.rules = lambda: self.groups.rules
+        live.view.starts, live.view.prices = self._starts, self._prices
         live.at_work = any(run.attempts for run in live.view.runs)
         self.live[live.view.execution.id] = live
         return live

@@ -12,6 +12,7 @@ from orchestrator.model.dispatch import Dispatch, Inventory, Stop
 from orchestrator.model.growth import Ask
 from orchestrator.model.place_name import PROCESS, WORKER, PlaceName
 from orchestrator.model.resources import Resources
+from orchestrator.model.stock import Stock, StockAsk
 from orchestrator.model.worker import DEFAULT_GROUP, WorkerInfo
 from orchestrator.runtime.cluster import Sighting
 from orchestrator.runtime.services import ServicesFactory
@@ -75,7 +76,7 @@ class InlineCluster:
             )
         )
 
-    def supervisor_of(self, worker: str) -> str:
+    def supervisor_of(self, worker: str, backend: str = "") -> str:
         return SUPERVISOR
 
     def process_on(self, worker: str, key: str, resources: Resources) -> str:
@@ -135,6 +136,9 @@ class InlineCluster:
     async def inventory(self, place: str) -> Inventory | None:
         worker = self._place(place)
         return Inventory.model_validate_json(worker.inventory()) if worker is not None else None
+
+    async def stock(self, worker: str, ask: StockAsk) -> Stock:
+        return Stock.model_validate_json(await asyncio.to_thread(self._supervisor.stock, ask.model_dump_json()))
 
     def on_lost(self, told: Callable[[str, bool], None]) -> None:
         self._lost = told

@@ -28,6 +28,7 @@ from orchestrator.runtime.explaining import Explaining
 from orchestrator.runtime.fleet import Fleet
 from orchestrator.runtime.overview import Overview
 from orchestrator.runtime.planning import Grounds, plan_of, standings_of
+from orchestrator.runtime.stocktaking import Stocktaking
 from orchestrator.runtime.surroundings import surroundings
 from orchestrator.runtime.tokens import TokenDesk
 from orchestrator.runtime.trigger_actions import TriggerActions
@@ -43,7 +44,7 @@ class Intake:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._actions = Actions(executor)
-        overview, rest = Overview(executor), (Explaining(executor), Declaring(executor), TokenDesk(executor), TriggerActions(executor))
+        overview, rest = Overview(executor), (Explaining(executor), Declaring(executor), TokenDesk(executor), TriggerActions(executor), Stocktaking(executor))
         self._desks: tuple[object, ...] = (self, overview, Fleet(executor, overview), *rest)
         key = executor.settings.encryption_key()
         self._seal: Callable[[str], Json] | None = Sealer(key).seal if key is not None else None

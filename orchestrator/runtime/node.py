@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +17,7 @@ _ALLOWED = frozenset({"HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "T
 _ALLOWED_PREFIX = "LC_"
 _WAYS_OUT = frozenset({"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"})
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PLACES = ("supervisor", "backend-*", "process:*")  # names of the folders of those that share a machine's folder
 _OOM_SCORE = 100  # below commands, above the rest of the machine
 
 
@@ -27,10 +28,11 @@ def machine_folder(installation: str) -> Path:
 
 @dataclass(frozen=True)
 class Node:
-    """`base` is this worker's own folder; working directories lie below it."""
+    """`base` is this worker's own folder; working directories lie below it. `cache` outlives it, where the machine has one."""
 
     base: Path
     docker_allow: frozenset[str] = field(default_factory=frozenset)
+    cache: Path | None = None
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
@@ -54,16 +56,28 @@ class Node:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
+    def cache_dir(self) -> Path:
+        """The folder for what can be made again, for its owner only."""
+        path = self.cache or self.base / "cache"
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
     def remove_working_dir(self, key: str) -> None:
         shutil.rmtree(self.base / "work" / key, ignore_errors=True)
 
-    def remove_working_dirs(self, unless: Callable[[str], bool] = lambda key: False) -> Sequence[str]:
-        """Remove every working directory but those of kept job keys; the keys whose folder was removed."""
-        folder = self.base / "work"
-        keys = [key for key in (os.listdir(folder) if folder.is_dir() else ()) if not unless(key)]
-        for key in keys:
+    def remove_working_dirs(self) -> None:
+        """Remove every working directory."""
+        for key in os.listdir(self.base / "work") if (self.base / "work").is_dir() else ():
             self.remove_working_dir(key)
-        return keys
+
+    def folders_of_jobs(self, *, own: bool) -> Mapping[str, Sequence[Path]]:
+        """By job key: the working directories of supervisors and processes on this machine, of those that are no more too; and our `own`."""
+        found: dict[str, list[Path]] = {}
+        beside = (place for pattern in _PLACES for place in self.base.parent.glob(pattern))
+        for folder in {*([self.base] if own else ()), *beside}:
+            for path in (folder / "work").glob("*"):
+                found.setdefault(path.name, []).append(path)
+        return found
 
 
 def keep_from_oom_killer() -> None:

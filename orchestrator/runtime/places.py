@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestrator.engine.admission import Rank, Target, Waiting, WaitingLine
+from orchestrator.engine.admission import MOST_JOBS, Rank, Target, Waiting, WaitingLine
 from orchestrator.engine.capacity import who_may
 from orchestrator.engine.waiting import Standing
 from orchestrator.engine.wishes import Step
@@ -66,6 +66,12 @@ class Out:
     namespace: str
     worker: str = ""
     resources: Resources | None = None
+    backend: str | None = None  # of a supervised run: "" for an engine of the worker's machine
+
+    @property
+    def watched_by(self) -> tuple[str, str]:
+        """What its job is counted with among those watched."""
+        return self.worker, self.backend or ""
 
 
 class Places:
@@ -77,6 +83,7 @@ class Places:
         self._lines: dict[Target, WaitingLine] = {}
         self._out: dict[str, Out] = {}
         self._waiting: dict[str, Target] = {}
+        self._watched: Counter[tuple[str, str]] = Counter()  # jobs by machine or back end
         self.version = 0  # goes up when workers come, go or change their state
 
     # --- workers
@@ -189,6 +196,8 @@ class Places:
         """Note that a run has gone to a place."""
         self.release(task_run_id)
         self._out[task_run_id] = out
+        if out.backend is not None:
+            self._watched[out.watched_by] += 1
         if (of_machine := self._workers.get(out.worker or out.place)) is not None:
             of_machine.taken += 1
         if out.resources is not None:
@@ -201,6 +210,8 @@ class Places:
     def release(self, task_run_id: str) -> None:
         """Note that a run is out no more."""
         out = self._out.pop(task_run_id, None)
+        if out is not None and out.backend is not None:
+            self._watched[out.watched_by] -= 1
         for name in (out.place, out.worker) if out is not None else ():
             if (place := self._workers.get(name)) is not None:
                 place.held.discard(task_run_id)
@@ -255,7 +266,8 @@ class Places:
             fitting = (place for place in self._of(target) if place.has_free(target.resources))
             found = sorted(fitting, key=lambda place: -len(place.own))  # what takes fractions is packed
         elif target.supervised:
-            found = [place for place in self._of(target) if place.info.state is WorkerState.UP]
+            found = [place for place in self._of(target) if place.info.state is WorkerState.UP and self._watched_with(place, target) < MOST_JOBS]
+            found.sort(key=lambda place: not (target.backend and _is_on_head(place)))  # the head dies last
         else:
             found = sorted((place for place in self._of(target) if place.free > 0), key=lambda place: -place.free)
         for place in found:
@@ -263,6 +275,9 @@ class Places:
             if head is not None:
                 return (*head, place.info.name)
         return None
+
+    def _watched_with(self, place: Place, target: Target) -> int:
+        return self._watched[("", target.backend) if target.backend else (place.info.name, "")]
 
     def _who_may(self, key: str) -> Callable[[str], bool]:
         group = self._group(key)
@@ -314,6 +329,7 @@ class Places:
             used=sum(len(place.held) for place in up),
             fits=sum(target.resources is None or place.could_have(target.resources) for place in found),
             asked_for=asked_for,
+            jobs=max((self._watched_with(place, target) for place in up), default=0) if target.supervised else None,
         )
 
     def groups_for(self, target: Target) -> set[str]:
@@ -323,7 +339,7 @@ class Places:
 
     def is_reserved_from(self, target: Target, namespace: str) -> bool:
         """Whether a slot is free for others and not for this namespace."""
-        free = {place.info.group for place in self._of(target) if place.free > 0}
+        free = {place.info.group for place in self._of(target) if place.free > 0} if target.takes_slot else set()
         return bool(free) and not any(self._who_may(group)(namespace) for group in free)
 
     def execution_of(self, task_run_id: str) -> str | None:
@@ -359,3 +375,8 @@ class Places:
             for key in self.groups_for(target) if target.tags else (target.group or "",):
                 counts[key] += len(line)
         return dict(counts)
+
+
+def _is_on_head(place: Place) -> bool:
+    name = PlaceName.parse(place.info.name)
+    return name is not None and name.on_head

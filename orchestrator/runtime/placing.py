@@ -16,6 +16,7 @@ from orchestrator.model.growth import Growth
 from orchestrator.model.log import Level
 from orchestrator.model.place_name import PlaceName
 from orchestrator.model.reason import Reason
+from orchestrator.model.resources import Resources
 from orchestrator.model.state import State
 from orchestrator.model.values import format_instant
 from orchestrator.runtime.cluster import Cluster
@@ -209,7 +210,7 @@ class Placing:
         run = run.model_copy(update={"placement": placement, "phases": (*run.phases, placed)})
         dispatch = self._dispatcher.dispatch(live.view, run, live.view.spec(run), turn.now)
         self._amend(turn, live, run)
-        self.places.take(run.id, Out(place, run.execution_id, run.namespace, worker, target.resources))
+        self._take(run, place, worker, target.resources)
         if command_id(run) not in self._fresh:
             turn.answered[command_id(run)] = None  # the row without a target goes first, then this one comes
         body = {"task_run_id": run.id, "lease": run.lease, "worker": worker}
@@ -228,12 +229,17 @@ class Placing:
     def _place(self, run: TaskRun, target: Target, worker: str) -> str:
         if target.resources is not None:
             return self._cluster.process_on(worker, f"{run.id}-{run.generation}", target.resources)
-        return self._cluster.supervisor_of(worker) if target.supervised else worker
+        return self._cluster.supervisor_of(worker, target.backend) if target.supervised else worker
+
+    def _take(self, run: TaskRun, place: str, worker: str, resources: Resources | None) -> None:
+        """Note that a run is out; one whose place belongs to no machine keeps no machine from going."""
+        backend = run.placement.backend if run.placement is not None else None
+        self.places.take(run.id, Out(place, run.execution_id, run.namespace, "" if backend else worker, resources, backend))
 
     def resume(self, run: TaskRun, place: str, worker: str) -> None:
         """Note that a place still holds a run, after a restart."""
         resources = run.placement.resources if run.placement is not None and run.placement.where is Where.PROCESS else None
-        self.places.take(run.id, Out(place, run.execution_id, run.namespace, worker, resources))
+        self._take(run, place, worker, resources)
 
     # --- stopping
 

@@ -19,17 +19,19 @@ from orchestrator import __version__
 from orchestrator.errors import Unavailable
 from orchestrator.model.dispatch import Dispatch, Inventory, Stop
 from orchestrator.model.growth import Ask
-from orchestrator.model.place_name import PROCESS, SUPERVISOR, WORKER, PlaceName, node_prefix
+from orchestrator.model.place_name import BACKEND, PROCESS, SUPERVISOR, WORKER, PlaceName, node_prefix
 from orchestrator.model.resources import Resources
+from orchestrator.model.stock import Stock, StockAsk
 from orchestrator.model.versions import serves
 from orchestrator.model.worker import DEFAULT_GROUP, WorkerInfo, WorkerState, resource_of
 from orchestrator.runtime.cluster import Sighting
 from orchestrator.runtime.ray_calls import NAMESPACE
 from orchestrator.runtime.ray_scaling import SLIVER, Machines
-from orchestrator.runtime.ray_workers import ProcessActor, SupervisorActor, WorkerActor
+from orchestrator.runtime.ray_workers import BackendActor, ProcessActor, SupervisorActor, WorkerActor
 
 MACHINE = ("CPU", "GPU", "memory")
 HEARD = 5.0  # seconds for a process of its own to hear that it must stop
+STOCKTAKING = 120.0  # seconds for all back ends of a machine to answer
 LEAVING = 30.0  # seconds that a place may take to end by itself
 RETRY_CREATION = 5.0  # seconds between attempts to make a worker on a node that refused one
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class RayCluster:
         self._leaving: set[asyncio.Task[None]] = set()
         self._machines = Machines()
         self._found = False
+        self._draining: set[str] = set()  # places that take nothing new
 
     def on_lost(self, told: Callable[[str, bool], None]) -> None:
         self._lost = told
@@ -165,14 +168,27 @@ class RayCluster:
             scheduling_strategy=NodeAffinitySchedulingStrategy(info.node_id, soft=False),
         ).remote(json.dumps(config))
 
-    def supervisor_of(self, worker: str) -> str:
+    def supervisor_of(self, worker: str, backend: str = "") -> str:
         info = self._infos[worker]
+        if backend:
+            return self._backend_supervisor(info, f"{backend}@{info.group}")
         found = next((name for name in self._handles if _is_supervisor_on(name, info.node_id)), None)
         if found is not None:
             return found
         name = self._name(SUPERVISOR, info.group, info.node_id)
         self._watch_over(name, self._made(SupervisorActor, name, info, slots=0, max_concurrency=512))
         return name
+
+    def _backend_supervisor(self, info: WorkerInfo, label: str) -> str:
+        found = next((name for name in self._of_kind(BACKEND) if PlaceName.label_of(name) == label and name not in self._draining), None)
+        if found is not None:
+            return found
+        name = self._name(BACKEND, label, info.node_id)
+        self._watch_over(name, self._made(BackendActor, name, info, slots=0, max_concurrency=512))
+        return name
+
+    def _of_kind(self, kind: str) -> list[str]:
+        return [name for name in self._handles if (place := PlaceName.parse(name)) is not None and place.kind == kind]
 
     def process_on(self, worker: str, key: str, resources: Resources) -> str:
         info = self._infos[worker]
@@ -214,6 +230,7 @@ class RayCluster:
         self._handles.pop(name, None)
         self._infos.pop(name, None)
         self._watching.pop(name, None)
+        self._draining.discard(name)
 
     def end(self, place: str) -> None:
         handle = self._handles.get(place)
@@ -233,6 +250,15 @@ class RayCluster:
         self._machines.rest(info.node_id, None if for_good else info.group)
         for name in [worker, *(name for name in self._handles if _is_supervisor_on(name, info.node_id))]:
             self.end(name)
+        for name in self._backends_on(worker):
+            self._handles[name].hand_back.remote()
+
+    def _backends_on(self, worker: str) -> list[str]:
+        """The supervisors that happen to stand on a worker's machine."""
+        here = PlaceName.parse(worker)
+        found = [name for name in self._of_kind(BACKEND) if here is not None and (place := PlaceName.parse(name)) is not None and place.node == here.node]
+        self._draining.update(found)
+        return found
 
     async def troubles(self) -> Sequence[str]:
         return await self._machines.troubles()
@@ -259,13 +285,18 @@ class RayCluster:
 
     def places_with(self, worker: str) -> Sequence[str]:
         here = PlaceName.parse(worker)
-        return [name for name in self._handles if here is not None and (place := PlaceName.parse(name)) is not None and place.node == here.node]
+        found = ((name, PlaceName.parse(name)) for name in self._handles)
+        return [name for name, place in found if here is not None and place is not None and place.node == here.node and place.kind != BACKEND]
 
     def drain(self, worker: str) -> None:
+        for name in self._backends_on(worker):  # they need not stay until their jobs have ended
+            self._handles[name].hand_back.remote()
         for name in self.places_with(worker):
             self._handles[name].drain.remote()
 
     def hand_back(self, worker: str) -> None:
+        for name in self._backends_on(worker):
+            self._handles[name].hand_back.remote()
         for name in self.places_with(worker):
             self._handles[name].hand_back.remote()
 
@@ -286,6 +317,17 @@ class RayCluster:
             return None
         except (RayError, TimeoutError) as err:
             raise Unavailable(f"{place} does not answer") from err
+
+    async def stock(self, worker: str, ask: StockAsk) -> Stock:
+        here = self._infos.get(worker)
+        name = next((name for name in self._handles if here is not None and _is_supervisor_on(name, here.node_id)), worker)
+        handle = self._handles.get(name)
+        if handle is None:
+            raise Unavailable(f"{worker} is out of reach")
+        try:
+            return Stock.model_validate_json(await asyncio.wait_for(handle.stock.remote(ask.model_dump_json()), STOCKTAKING))
+        except (RayError, TimeoutError) as err:
+            raise Unavailable(f"{worker} does not answer") from err
 
 
 async def _end(handle: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from orchestrator.model.place_name import BACKEND, PlaceName
 from orchestrator.runtime.pulse import Pulse
 from orchestrator.runtime.ray_calls import beat, head_knows_this_node, send_to_executor
 from orchestrator.runtime.worker_assembly import supervisor_of, worker_of
@@ -56,6 +57,9 @@ class _Watched:
         held: str = self._place.inventory()
         return held
 
+    def stock(self, asked: str) -> str:
+        return self._place.stock(asked)
+
     def drain(self) -> None:
         self._place.drain()
 
@@ -96,3 +100,19 @@ class SupervisorActor(_Watched):
     def __init__(self, config: str) -> None:
         told = json.loads(config)
         super().__init__(told, supervisor_of(told, send_to_executor))
+
+
+@ray.remote
+class BackendActor(_Watched):
+    """The supervisor of one back end that belongs to no machine, on some machine of the group that launches jobs there."""
+
+    def __init__(self, config: str) -> None:
+        told = json.loads(config)
+        self._supervisor = supervisor_of({**told, "kind": f"{BACKEND}-{PlaceName.label_of(told['name'])}"}, send_to_executor)
+        super().__init__(told, self._supervisor)
+
+    def hand_back(self) -> None:
+        """Its machine is to go, and its jobs need not: they are adopted by the next, and this one ends."""
+        self._supervisor.hand_over()
+        self._supervisor.close()
+        os._exit(0)

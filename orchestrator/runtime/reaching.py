@@ -36,6 +36,10 @@ class Known:
             masker = self._masker
         return masker(text)
 
+    def holds(self, text: str) -> bool:
+        """Whether a secret seen so far stands in the text, as it is or in one of the forms that are masked."""
+        return self.mask(text) != text
+
     @property
     def values(self) -> tuple[str, ...]:
         return tuple(self._values)

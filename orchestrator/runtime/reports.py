@@ -7,7 +7,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from orchestrator.engine.events import RunEnded, RunLost, RunReceived
+from orchestrator.engine.events import RunEnded, RunLost, RunReached, RunReceived
+from orchestrator.engine.runs import attempt_number
 from orchestrator.model.dispatch import REPORTS, JobPrepared, Outcome, PhaseReached, Received, Report, Said
 from orchestrator.model.execution import Cause, Phase, PhaseName, TaskRun
 from orchestrator.model.log import LogLine, Metric
@@ -63,9 +64,11 @@ class Reports:
                 self._meter(run, at)
                 self._executor.step(turn, live, RunReceived(run.id, run.lease, worker, at))
             case PhaseReached(name=name, at=at, detail=detail):
-                self._executor.amend(turn, live, run.model_copy(update={"phases": (*run.phases, Phase(name=name, at=at, detail=detail))}))
+                self._executor.step(turn, live, RunReached(run.id, run.lease, Phase(name=name, at=at, detail=detail)))
             case JobPrepared(handle=handle):
                 self._executor.amend(turn, live, run.model_copy(update={"job": handle}))
+                if handle is not None:
+                    self._executor.reaping.known.note(turn, run, live.view.spec(run), handle)
             case Said():
                 self._said(turn, run, report)
             case Outcome(cause=Cause.WORKER_SHUTDOWN):  # handed back: it was not the work that failed
@@ -89,7 +92,7 @@ class Reports:
             "task_id": run.task_id,
             "task_run_id": run.id,
         }
-        attempt = run.generation
+        attempt = attempt_number(run)
         turn.logs.extend(
             LogLine.model_construct(
                 **about,

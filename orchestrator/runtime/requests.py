@@ -36,6 +36,12 @@ class PlanFlow(Frozen):
     labels: Mapping[str, str] = Field(default_factory=dict)
 
 
+class ReapRunners(Frozen):
+    """Remove what is out there under our labels and belongs to no live run; `dry_run`: only tell it."""
+
+    dry_run: bool = False
+
+
 class DeleteFlow(Frozen):
     namespace: str
     flow_id: str

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Literal
@@ -17,7 +20,10 @@ from orchestrator.sdk import TaskRunner
 
 PROCESS = "io.kestra.plugin.core.runner.Process"
 DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
-NO_ENGINE = "No Docker engine answers and the task names no containerImage: it runs as a process of its worker. Set default_runner to choose."
+NO_ENGINE = (
+    "No Docker engine answers and the task names no containerImage: it runs as a process of its worker. "
+    "Set scripts.defaultRunner (ORCHESTRATOR_DEFAULT_RUNNER) to choose."
+)
 
 Rule = Literal["auto", "docker", "process"]
 
@@ -41,12 +47,9 @@ def runner_of(spec: TaskSpec, *, group: str, rule: Rule, engine_answers: Callabl
     `resources`: it asks for a machine's own, which only a process on that machine can have."""
     if not is_script(spec.type):
         return None, None
-    asked = spec.raw.get("taskRunner")
-    if isinstance(asked, Mapping) and asked.get("type"):
-        return full_name(asked), "named by the task"
-    older = spec.raw.get("runner")
-    if older in ("PROCESS", "DOCKER"):
-        return (PROCESS if older == "PROCESS" else DOCKER), "named by the task's `runner`"
+    named, by = _named(spec.raw)
+    if named is not None:
+        return named, by
     if rule != "auto":
         return (PROCESS if rule == "process" else DOCKER), f"scripts.defaultRunner is {rule}"
     has_image = bool(spec.raw.get("containerImage")) or bool((spec.raw.get("docker") or {}).get("image"))
@@ -59,9 +62,58 @@ def runner_of(spec: TaskSpec, *, group: str, rule: Rule, engine_answers: Callabl
     return PROCESS, NO_ENGINE
 
 
+def _named(raw: Mapping[str, Json]) -> tuple[str | None, str | None]:
+    """The runner that a task itself names, and by which property: `runner` wins over `taskRunner`, which wins over `docker`."""
+    older, asked = raw.get("runner"), raw.get("taskRunner")
+    if older in ("PROCESS", "DOCKER"):
+        return (PROCESS if older == "PROCESS" else DOCKER), "named by the task's `runner`"
+    if isinstance(asked, Mapping) and asked.get("type"):
+        return full_name(asked), "named by the task"
+    return (DOCKER, "named by the task's `docker`") if raw.get("docker") and not asked else (None, None)
+
+
+def with_runner(raw: Mapping[str, Json], chosen: str | None) -> dict[str, Json]:
+    """A task as written with the runner chosen for it; one that names its own stays as it is."""
+    if chosen is None or _named(raw)[0] is not None:
+        return dict(raw)
+    return {**raw, "taskRunner": {**(raw.get("taskRunner") or {}), "type": chosen}}
+
+
 def full_name(runner: Mapping[str, Json]) -> str:
-    """The full type of a `taskRunner:` as written."""
-    return registry.full_name("task_runner", str(runner["type"])) or str(runner["type"])
+    """The type of a `taskRunner:` as written, short or by an older name, under its own name today."""
+    return _own_name(str(runner["type"]))
+
+
+@cache
+def _own_name(written: str) -> str:
+    name = registry.full_name("task_runner", written) or written
+    try:
+        own = registry.load("task_runner", name).model_fields["type"].default
+    except (NotFound, ImportError):
+        return name
+    return own if isinstance(own, str) and registry.full_name("task_runner", own) else name
+
+
+def backend_of(runner_type: str, written: Mapping[str, Json]) -> str:
+    """A name for the place that belongs to no machine to which a runner sends its jobs; "" where it is the machine's own engine.
+
+    It is made of what the author wrote, unrendered: no credential is read for it, and none can be read from it. Two ways of
+    writing one place give two names; that costs a second supervisor, no more: jobs are found by their own names and labels.
+    """
+    fields = _backend_fields(runner_type)
+    if not fields:
+        return ""
+    told = json.dumps([[name, written.get(name)] for name in fields], sort_keys=True, default=str)
+    words = [word for word in re.split(r"[^a-z0-9]+", runner_type.lower()) if word not in ("", "runner")]
+    return f"{'-'.join(words[-2:])}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+@cache
+def _backend_fields(runner_type: str) -> tuple[str, ...]:
+    try:
+        return tuple(registry.load("task_runner", runner_type).backend_fields)
+    except NotFound:
+        return ()
 
 
 @cache

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from orchestrator.errors import ExpressionFailed, JobLost, JobRejected, OrchestratorError, RunnerUnavailable, TaskFailed, TimedOut
+from orchestrator.errors import ExpressionFailed, JobLost, JobRejected, OrchestratorError, RunnerUnavailable, StartFailed, TaskFailed, TimedOut
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.execution import Cause
+from orchestrator.model.start import FailedStart
 from orchestrator.model.values import Json
 from orchestrator.runtime.built_plugins import BuiltTasks
 from orchestrator.runtime.context import Context, Parts, Reports
@@ -31,6 +32,7 @@ _CAUSES: tuple[tuple[type[OrchestratorError], Cause], ...] = (
     (JobLost, Cause.JOB_LOST),
     (JobRejected, Cause.START_FAILED),
     (RunnerUnavailable, Cause.START_FAILED),
+    (StartFailed, Cause.START_FAILED),
 )
 
 
@@ -97,6 +99,7 @@ class TaskWork:
             node=means.node,
             default_runner=self._default_runner,
             adopted=dispatch.job,
+            start_failures=dispatch.start_failures,
             has_image=bool(dispatch.spec.get("containerImage") or (isinstance(docker, Mapping) and docker.get("image"))),
             labels=self._labels,
             keys=around.keys,
@@ -121,6 +124,9 @@ class TaskWork:
         if not isinstance(err, OrchestratorError):
             message = f"{type(err).__name__}: {message}" if str(err) else message
             around.log.debug("".join(traceback.format_exception(err)))
+        if isinstance(err, StartFailed):  # the executor says which start it was, and what follows
+            failed = FailedStart(kind=err.kind, climbs=err.climbs)
+            return {"state": "FAILED", "cause": Cause.START_FAILED, "error": message, "failed_start": failed.model_dump()}
         with suppress(Exception):
             around.log.error(message)
         outputs = err.outputs if isinstance(err, TaskFailed) else {}

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import ClassVar
 
 from orchestrator.lang.sealing import TYPE
 from orchestrator.model.dispatch import DISPATCHES, Dispatch, Held, Inventory, Stop
@@ -18,6 +19,7 @@ from orchestrator.model.execution import Cause
 from orchestrator.model.trigger import MOST_LISTENERS, MOST_LOOKS
 from orchestrator.model.values import Json, format_instant
 from orchestrator.runtime.attempt import Attempt, Place
+from orchestrator.runtime.backends import Backends
 from orchestrator.runtime.built_plugins import BuiltTasks
 from orchestrator.runtime.crew import Crew
 from orchestrator.runtime.engines import docker_answers, docker_backend
@@ -27,6 +29,7 @@ from orchestrator.runtime.machine_notes import MachineNotes
 from orchestrator.runtime.node import Node, keep_from_oom_killer, machine_folder
 from orchestrator.runtime.presence import LEASE
 from orchestrator.runtime.reporter import Reporter, Send
+from orchestrator.runtime.run_clock import RunClock
 from orchestrator.runtime.run_log import MOST_LINES
 from orchestrator.runtime.runner_choice import Rule
 from orchestrator.runtime.services import ServicesFactory
@@ -43,9 +46,11 @@ class Worker:
 
     `send` delivers a JSON array of reports and returns once they are saved; `services` gives a run its way to the API;
     `base` is a folder of this machine that no other living worker uses: what an earlier one left in it is removed.
-    `may_be_lost`: the head may lose this machine and live on.
+    `cache` is one that outlives workers. `may_be_lost`: the head may lose this machine and live on.
     `isolated_by` tells child processes where their means come from; without it isolated types run in threads too.
     """
+
+    _keeps_folders: ClassVar[bool] = False  # working directories that outlive it: whoever takes its jobs up needs them
 
     def __init__(
         self,
@@ -64,15 +69,17 @@ class Worker:
         engine_answers: Callable[[], bool] = docker_answers,
         isolated_by: Recipe | None = None,
         may_be_lost: bool = False,
+        cache: Path | None = None,
     ) -> None:
         keep_from_oom_killer()
         self.name, self.group, self.slots = name, group, slots
         self._reporter, self._spawner = Reporter(send), Spawner()
-        self._node = Node(base, frozenset(docker_allow))
+        self._node = Node(base, frozenset(docker_allow), cache)
         self._isolation = Isolation(self._spawner, isolated_by, environment=lambda: self._node.isolated_environment, folder=base) if isolated_by else None
         self._tidying = Crew(MOST_TIDYING, "tidy")
         notes = MachineNotes(machine_folder(installation))
         self._guarding = Guarding(notes, place=name, group=group, environ=lambda: self._node.own_environment, is_needed=may_be_lost)
+        self._backends = Backends(installation, self._node, services, own_folders=self._keeps_folders)
         self._place = Place(
             name=name,
             reporter=self._reporter,
@@ -126,6 +133,10 @@ class Worker:
         with self._lock:
             held = tuple(Held.model_construct(task_run_id=run, lease=attempt.lease) for run, attempt in self._held.items())
         return Inventory(worker=self.name, group=self.group, slots=self.slots, version=_version(), held=held, engine=docker_backend()).model_dump_json()
+
+    def stock(self, asked: str) -> str:
+        """What is ours at the back ends that this machine reaches. A StockAsk, a Stock."""
+        return self._backends.stock(asked)
 
     def drain(self) -> None:
         """Take nothing new from now on; a dispatch is handed back with the cause WORKER_SHUTDOWN, and so are listeners."""
@@ -209,19 +220,16 @@ class Worker:
         return attempt
 
     def _begin(self, attempt: Attempt) -> None:
-        seconds = attempt.dispatch.timeout
-        self._crew_of(attempt).do(attempt.run if seconds is None else lambda: self._run_within(seconds, attempt))
+        self._crew_of(attempt).do(attempt.run if attempt.dispatch.timeout is None else lambda: self._run_within(attempt))
 
     def _crew_of(self, attempt: Attempt) -> Crew:
         return self._crew if attempt.dispatch.kind == "task" else self._lookouts
 
-    def _run_within(self, seconds: float, attempt: Attempt) -> None:
-        """The server keeps the clock of a timeout; this one holds also while the executor is away."""
-        timer = threading.Timer(seconds, self._stop_attempt, (attempt, Cause.TIMEOUT))
-        timer.daemon = True
-        timer.start()
+    def _run_within(self, attempt: Attempt) -> None:
+        attempt.clock = clock = RunClock(attempt.dispatch.timeout, lambda: self._stop_attempt(attempt, Cause.TIMEOUT))
+        clock.start()
         attempt.run()
-        timer.cancel()
+        clock.close()
 
     def _supersede(self, held: Attempt, dispatch: Dispatch, *, sealed: bool) -> None:
         """The same generation is the same work: it goes on under the newer lease. A newer one begins once the old has ended."""

@@ -26,7 +26,7 @@ def supervisor_of(config: dict[str, Any], send: Callable[[str], None]) -> Superv
     """The supervisor of the node this process is on."""
     from orchestrator.runtime.supervisor import Supervisor
 
-    return Supervisor(**_common({**config, "kind": "supervisor"}, send))
+    return Supervisor(**_common({"kind": "supervisor", **config}, send))
 
 
 def means_of(config: dict[str, Any]) -> Means:
@@ -36,7 +36,7 @@ def means_of(config: dict[str, Any]) -> Means:
     from orchestrator.runtime.node import Node
     from orchestrator.runtime.task_work import Means
 
-    node = Node(Path(config["base"]), frozenset(config["docker_allow"]))
+    node = Node(Path(config["base"]), frozenset(config["docker_allow"]), Path(config["cache"]))
     tasks = BuiltTasks()
     return Means(config["installation"], _services(config["server"]), node, tasks, config["default_runner"], docker_answers)
 
@@ -55,10 +55,11 @@ def _common(config: dict[str, Any], send: Callable[[str], None]) -> dict[str, An
     from orchestrator.runtime.node import machine_folder
 
     place = PlaceName.parse(config["name"])
-    folder = configuration.worker_folder() or machine_folder(config["installation"]) / config["node_id"][:8]
+    home = machine_folder(config["installation"])
+    folder, cache = configuration.worker_folder() or home / config["node_id"][:8], home / "cache"
     shared = {name: config[name] for name in ("installation", "default_runner")}
     server, base = configuration.worker_server() or config["server"], folder / config["kind"]
-    given = {**shared, "server": server, "base": str(base), "docker_allow": list(config["docker_allow"])}
+    given = {**shared, "server": server, "base": str(base), "cache": str(cache), "docker_allow": list(config["docker_allow"])}
     return {
         **shared,
         "name": config["name"],
@@ -69,6 +70,7 @@ def _common(config: dict[str, Any], send: Callable[[str], None]) -> dict[str, An
         "may_be_lost": not (place is not None and place.on_head),
         "services": _services(server),
         "base": base,
+        "cache": cache,
         "send": send,
         "isolated_by": Recipe("orchestrator.runtime.worker_assembly:means_of", given),
     }

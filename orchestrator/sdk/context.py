@@ -126,6 +126,13 @@ class RunContext(Protocol):
     def working_dir(self) -> Path:
         """The run's own folder, made on first use, the same after a re-dispatch on this machine, removed at its end."""
 
+    def cache_dir(self) -> Path:
+        """A folder of this worker that outlives its runs, shared by all of them: for what can be made again. What is put
+        there is made beside and then renamed, for another run may be reading, or making the same."""
+
+    def holds_secret(self, text: str) -> bool:
+        """Whether a secret that this run has come to know stands in a text: it may be in no command line and no name then."""
+
     def metric(self, kind: str, name: str, value: float, tags: Mapping[str, str] | None = None) -> None:
         """Report a `counter`, `timer` (seconds) or `gauge`."""
 
@@ -150,6 +157,9 @@ class RunContext(Protocol):
         """The task that YAML text describes; its id is this run's task's. Raises TaskFailed when it is none that is installed here."""
 
     def tools(self) -> JobTools: ...
+
+    def adopts(self) -> bool:
+        """Whether this run goes on with a job that was named before: what it is to find may be laid out, and in its hands, already."""
 
     def run_job(self, runner: TaskRunner, job: Job, said: LogSink) -> JobExit:
         """Run a job to its end: named and saved, started or adopted, watched, its output files brought into the working

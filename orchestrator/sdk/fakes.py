@@ -246,6 +246,8 @@ class FakeContext(RunContext):
         self.job_tools = FakeTools(processes)
         self.metrics: list[tuple[str, str, float, Mapping[str, str]]] = []
         self.labels: dict[str, str] = {}
+        self.secrets: set[str] = set()
+        self.adopting = False
         self.asked_runner: Mapping[str, Json] | None = None
         self.jobs: list[Job] = []
 
@@ -281,6 +283,13 @@ class FakeContext(RunContext):
     def working_dir(self) -> Path:
         (self._folder / "work").mkdir(parents=True, exist_ok=True)
         return self._folder / "work"
+
+    def cache_dir(self) -> Path:
+        (self._folder / "cache").mkdir(parents=True, exist_ok=True)
+        return self._folder / "cache"
+
+    def holds_secret(self, text: str) -> bool:
+        return any(secret in text for secret in self.secrets)
 
     def metric(self, kind: str, name: str, value: float, tags: Mapping[str, str] | None = None) -> None:
         self.metrics.append((kind, name, value, dict(tags or {})))
@@ -320,6 +329,9 @@ class FakeContext(RunContext):
 
     def tools(self) -> JobTools:
         return self.job_tools
+
+    def adopts(self) -> bool:
+        return self.adopting
 
     def run_job(self, runner: TaskRunner, job: Job, said: LogSink) -> JobExit:
         self.jobs.append(job)

@@ -39,9 +39,9 @@ def matching(folder: Path, patterns: Sequence[str], ignoring: Sequence[str] = ()
 
 
 def all_files(folder: Path, ignoring: Sequence[str] = ()) -> Iterator[str]:
-    """The relative paths of all regular files below a folder, sorted folder by folder."""
+    """The relative paths of all regular files below a folder, sorted folder by folder; none whose name, or whose folder's, begins as one to ignore."""
     for root, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith(tuple(ignoring)))
         for name in sorted(names):
             path = Path(root, name)
             if not name.startswith(tuple(ignoring)) and is_own_file(folder, path):

@@ -11,7 +11,6 @@ from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Found, Job, JobExit, JobHandle
 from orchestrator.model.values import Json
 from orchestrator.sdk.plugin import PluginModel
-from orchestrator.sdk.spot import Spot
 
 
 class RunningProcess(Protocol):
@@ -74,7 +73,7 @@ class TaskRunner(PluginModel, ABC):
     reattaches: ClassVar[bool] = True  # a saved handle is enough to go on after the watching process died
     remote_files: ClassVar[bool] = False  # the command sees the working directory under another path
     tells_running: ClassVar[bool] = False  # says itself when the command begins, by the phase RUNNING; else it has begun once `start` returns
-    backend_fields: ClassVar[tuple[str, ...]] = ()  # properties that name a place which belongs to no machine: account, region ...; () where it does
+    backend_fields: ClassVar[tuple[str, ...]] = ()  # properties, as users write them, that name a place which belongs to no machine; () where it does
 
     type: str
 
@@ -95,12 +94,18 @@ class TaskRunner(PluginModel, ABC):
 
     def climbs(self, attempt: int) -> bool:
         """Whether a start after this many failed ones would, failing too, be followed by one of another kind."""
-        spot = getattr(self, "spot", None)
-        return isinstance(spot, Spot) and spot.asks(attempt)
+        attempts = getattr(getattr(self, "spot", None), "attempts", 0)
+        return isinstance(attempts, int) and attempt < attempts
 
     def working_dir(self, job_key: str, local: str) -> str:
         """The working directory as the command sees it."""
         return local
+
+    def takes_files(self) -> bool:
+        """Whether files travel to the command and back; what must be a file is refused where they do not.
+
+        As it stands: a runner that has a property `bucket` takes none unless it is set."""
+        return "bucket" not in type(self).model_fields or bool(getattr(self, "bucket", None))
 
     def bucket_path(self, job_key: str, installation: str) -> str | None:
         """The job's own prefix in a bucket (`s3://bucket/<installation>/<key>`); None where its files travel without one."""

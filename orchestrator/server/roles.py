@@ -45,11 +45,11 @@ MAY: Mapping[Role, tuple[Allowed, ...]] = {
     Role.NODE: (_allowed(_LOOK, f"{_API}/cluster/joined/{_ONE}"), _allowed(_ACT, f"{_API}/cluster/joined/{_ONE}/drain")),
     Role.VIEW: (
         _allowed(_LOOK, "/metrics", f"{_API}/metrics", f"{_API}/(?:configs|schema|plugins(?:/.+)?)"),
-        _allowed(_LOOK, f"{_API}/executions", f"{_API}/executions/(?!webhook(?:/|$)){_ONE}(?:/(?:flow|follow|graph|explain))?"),
+        _allowed(_LOOK, f"{_API}/executions", f"{_API}/executions/(?!webhook(?:/|$)){_ONE}(?:/(?:flow|follow|graph|explain|cost))?"),
         _allowed(_LOOK, f"{_API}/executions/namespaces/{_ONE}/flows", f"{_API}/executions/flows/{_ONE}/{_ONE}"),
         _allowed(_LOOK, f"{_API}/logs/{_ONE}(?:/(?:follow|download))?", f"{_API}/metrics/{_ONE}", f"{_API}/outputs/.+"),
         _allowed(_LOOK, f"{_API}/flows/.+", f"{_API}/triggers/.+", f"{_API}/namespaces/{_ONE}"),
-        _allowed(_LOOK, f"{_API}/workers(?:/{_ONE})?", f"{_API}/worker-groups(?:/{_ONE})?", f"{_API}/worker-selectors/tags"),
+        _allowed(_LOOK, f"{_API}/workers(?:/{_ONE})?", f"{_API}/worker-groups(?:/{_ONE})?", f"{_API}/worker-selectors/tags", f"{_API}/runners"),
         _allowed(_LOOK, f"{_API}/instance/(?:worker-groups|worker-queues|services)(?:/.+)?"),
     ),
 }

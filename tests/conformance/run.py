@@ -10,6 +10,7 @@ import argparse
 import base64
 import json
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,7 +50,7 @@ def _options() -> argparse.Namespace:
 
 def _run_harness(options: argparse.Namespace, files: Sequence[str], found: Path) -> None:
     """Leaves the results in `found`. Failing cases are no error here: the floor tells which may fail."""
-    have = [*HAVE, *(["docker"] if docker_answers() else [])]
+    have = [*HAVE, *(["docker"] if docker_answers() else []), *(["node"] if shutil.which("node") else [])]
     selected = [word for file in files for word in ("--file", file)] + [word for case in options.case for word in ("--case", case)]
     configuration = found.with_name("orchestrator.yaml")
     configuration.write_text(GLOBALS)

@@ -20,6 +20,7 @@ from tests.integration.local_server import LocalServer, eventually, local_server
 
 HALTING = Path(__file__).resolve().parents[1] / "halting"
 VICTIMS = ("supervisor", "executor", "both")
+SOON_REAPED = {"ORCHESTRATOR_REAP_EVERY": "PT5S", "ORCHESTRATOR_REAP_GRACE": "PT2S"}
 SAID = ["given", *(f"line {number}" for number in range(1, 6)), "last"]
 FLOW = """
 id: halted-{name}
@@ -143,5 +144,5 @@ class CrashSite:
 def crash_site(folder: Path, name: str = "docker", backend: Backend | None = None) -> Iterator[CrashSite]:
     """A site with a server of its own, for one of `BACKENDS` or another."""
     about = backend or BACKENDS[name]
-    with local_server(folder, environ={"PYTHONPATH": str(HALTING), **about.environ}) as server:
+    with local_server(folder, environ={"PYTHONPATH": str(HALTING), **SOON_REAPED, **about.environ}) as server:
         yield CrashSite(server, folder, name, about)

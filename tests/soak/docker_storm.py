@@ -12,6 +12,7 @@ import argparse
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ import psutil
 
 from orchestrator.runtime import ray_processes
 from tests.contract.docker_images import changed_image, docker
+from tests.integration.crash_points import SOON_REAPED
 from tests.integration.local_server import ENDED, LocalServer, eventually, local_server
 
 FLOW = """
@@ -134,9 +136,14 @@ def storm(found: Storm, *, runs: int, blows: int, at_once: int) -> None:
 def left(found: Storm) -> list[str]:
     """What is still there of the runs."""
     containers = docker("ps", "-aq", "--filter", f"ancestor={found.image}").split()
-    places = [docker("volume", "inspect", "-f", "{{.Mountpoint}}", name).strip() for name in docker("volume", "ls", "-q").split() if len(name) == 64]
-    volumes = [place for place in places if Path(place, found.mark).exists()]
+    volumes = [name for name in docker("volume", "ls", "-q").split() if _is_marked(name, found.mark)]
     return [*containers, *volumes, *map(str, folders(found.server))]
+
+
+def _is_marked(volume: str, mark: str) -> bool:
+    """Whether one of the storm's containers has made a volume. One that goes meanwhile is none."""
+    asked = subprocess.run(["docker", "volume", "inspect", "-f", "{{.Mountpoint}}", volume], capture_output=True, text=True, check=False)
+    return asked.returncode == 0 and Path(asked.stdout.strip(), mark).exists()
 
 
 def folders(server: LocalServer) -> Iterator[Path]:
@@ -149,7 +156,11 @@ def folders(server: LocalServer) -> Iterator[Path]:
 @contextmanager
 def house(seed: int) -> Iterator[Storm]:
     """A server, and an image whose containers have a volume."""
-    with tempfile.TemporaryDirectory(prefix="orch-storm-") as folder, changed_image("VOLUME /storm") as image, local_server(Path(folder)) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="orch-storm-") as folder,
+        changed_image("VOLUME /storm") as image,
+        local_server(Path(folder), environ=SOON_REAPED) as server,
+    ):
         yield Storm(server, image, uuid.uuid4().hex, random.Random(seed))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from pydantic import PrivateAttr
 
-from orchestrator.sdk import Found, Job, JobExit, JobHandle, JobRejected, JobTools, LogSink, PhaseName, RunnerUnavailable, TaskRunner
+from orchestrator.sdk import Found, Job, JobExit, JobHandle, JobRejected, JobTools, Json, LogSink, PhaseName, RunnerUnavailable, TaskRunner
 from orchestrator.sdk.archive import unpack
 from orchestrator.sdk.globs import fixed_part, matches
 from orchestrator_plugins.docker.engines import address, gone, identity, is_of_this_machine, opened
@@ -38,6 +38,9 @@ class Docker(DockerProperties, TaskRunner):
             return identity(self._host()).backend
         except RunnerUnavailable:
             return f"docker:{self._host()}"
+
+    def price_key(self, job: Job) -> Mapping[str, Json] | None:
+        return {"service": "own-machine"}
 
     def _host(self) -> str:
         return address(self.host)

@@ -92,6 +92,10 @@ class Batch(BatchProperties, TaskRunner):
     def bucket_path(self, job_key: str, installation: str) -> str | None:
         return f"gs://{self.bucket}/{installation}/{job_key}" if self.bucket else None
 
+    def takes_files(self) -> bool:
+        """Yes: a few small ones need no bucket, and what needs one is refused by `prepare` with the reason."""
+        return True
+
     def price_key(self, job: Job) -> dict[str, Json]:
         return {"service": "gcp-batch", "region": self.region, "machine": self.machine_type, "spot": asks_for_spot(job, self)}
 

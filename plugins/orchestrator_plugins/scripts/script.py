@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from orchestrator.sdk import (
-    Dynamic,
-    Job,
-    JobExit,
-    Json,
-    PhaseName,
-    RunContext,
-    TaskFailed,
-    TaskRunner,
-    Text,
-    Warned,
-    is_template,
-    job_key,
-    job_labels,
-    parse_duration,
-    text_map,
-)
+from orchestrator.sdk import Dynamic, Job, JobExit, Json, PhaseName, RunContext, TaskFailed, Text, Warned, is_template, job_labels, parse_duration, text_map
 from orchestrator.sdk.folders import checked_patterns
+from orchestrator_plugins.scripts.desk import Desk, desk_of
 from orchestrator_plugins.scripts.files import keep_output_files, put_input_files, put_namespace_files, with_local_copies
+from orchestrator_plugins.scripts.interpreters import failing_fast, file_suffix, reading_file
 from orchestrator_plugins.scripts.properties import ScriptTask, Words, words
 from orchestrator_plugins.scripts.speech import Speech
 
 INLINE = 8192  # bytes of a script given as an argument; a longer one is given as a file
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Where one run works: its folder here, the same folder as the command sees it, and the name of what it makes."""
-
-    folder: Path
-    seen_as: str
-    key: str
-    output_dir: str | None
-
-    def variables(self) -> Mapping[str, str]:
-        """The names for templates."""
-        return {"workingDir": self.seen_as, **({} if self.output_dir is None else {"outputDir": f"{self.seen_as}/{self.output_dir}"})}
-
-    def env(self) -> Mapping[str, str]:
-        """The names for the command."""
-        return {"WORKING_DIR": self.seen_as, **({} if self.output_dir is None else {"OUTPUT_DIR": f"{self.seen_as}/{self.output_dir}"})}
+EVERYTHING = "**"
 
 
 class Running(ScriptTask):
@@ -61,40 +29,54 @@ class Running(ScriptTask):
 
     def run(self, ctx: RunContext) -> Mapping[str, Json]:
         runner = ctx.runner(self.runner_spec())
-        desk = self._desk(ctx, runner)
+        desk = desk_of(ctx, runner, output_dir=ctx.render(self.wants_output_dir()))
         ctx = ctx.with_variables(desk.variables())
         patterns = checked_patterns(ctx.render(self.output_files) or ())
-        job = self._job(ctx, desk, patterns)
-        said = Speech(ctx)
-        ended = ctx.run_job(runner, job, said)
-        output_dir = None if desk.output_dir is None else desk.folder / desk.output_dir
-        return self._result(ctx, ended, said, keep_output_files(ctx, desk.folder, patterns, output_dir))
+        ctx = ctx.with_variables({"outputFiles": desk.of_outputs(patterns)})
+        if not (ctx.adopts() and desk.is_laid_out()):
+            self.lay_out(ctx, desk)
+        said = self.hearing(ctx)
+        ended = ctx.run_job(runner, self._job(ctx, desk, patterns), said)
+        return self.result(ctx, ended, said, keep_output_files(ctx, desk, patterns))
 
-    def _desk(self, ctx: RunContext, runner: TaskRunner) -> Desk:
-        key, folder = job_key(ctx.info), ctx.working_dir()
-        output_dir = f"out-{key[-16:]}" if ctx.render(self.wants_output_dir()) else None
-        if output_dir is not None:
-            (folder / output_dir).mkdir(exist_ok=True)
-        return Desk(folder=folder, seen_as=runner.working_dir(key, str(folder)), key=key, output_dir=output_dir)
-
-    def _job(self, ctx: RunContext, desk: Desk, patterns: tuple[str, ...]) -> Job:
+    def lay_out(self, ctx: RunContext, desk: Desk) -> None:
+        """Put the files there that the command is to find."""
         if self.namespace_files is not None or self.input_files is not None:
             ctx.phase(PhaseName.FILES_IN)
         put_namespace_files(ctx, self.namespace_files, desk.folder)
         put_input_files(ctx, ctx.render(self.input_files), desk.folder)
+
+    def hearing(self, ctx: RunContext) -> Speech:
+        """Who hears the command out."""
+        return Speech(ctx)
+
+    def brought_back(self, ctx: RunContext) -> Sequence[str]:
+        """What the runner brings back beside the output files."""
+        return (EVERYTHING,) if ctx.render(self.sync_working_directory) else ()
+
+    def wrapped(self, ctx: RunContext, desk: Desk, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """The command line with what must be done before it."""
+        return argv
+
+    def own_env(self, ctx: RunContext, desk: Desk) -> Mapping[str, str]:
+        """Variables that the task itself sets; those that the user sets win."""
+        return self.language.env
+
+    def _job(self, ctx: RunContext, desk: Desk, patterns: tuple[str, ...]) -> Job:
         return Job(
             key=desk.key,
-            argv=self.argv(ctx, desk),
-            env={**self.language.env, **text_map(ctx.render(self.env) or {}), **desk.env()},
+            argv=self.wrapped(ctx, desk, self.argv(ctx, desk)),
+            env={**self.own_env(ctx, desk), **text_map(ctx.render(self.env) or {}), **desk.env()},
             working_dir=str(desk.folder),
             image=ctx.render(self.image()),
-            output_files=patterns,
+            output_files=(*patterns, *self.brought_back(ctx)),
             output_dir=desk.output_dir,
             timeout=parse_duration(self.timeout) if self.timeout and not is_template(self.timeout) else None,
             labels=job_labels(ctx.info),
         )
 
-    def _result(self, ctx: RunContext, ended: JobExit, said: Speech, files: Mapping[str, str]) -> Mapping[str, Json]:
+    def result(self, ctx: RunContext, ended: JobExit, said: Speech, files: Mapping[str, str]) -> Mapping[str, Json]:
+        """The task's outputs. Raises TaskFailed with them for any exit code but 0, Warned for what was said on stderr."""
         outputs: dict[str, Json] = {
             "exitCode": ended.code,
             "vars": said.vars,
@@ -102,6 +84,7 @@ class Running(ScriptTask):
             "stdOutLineCount": said.stdout_lines,
             "stdErrLineCount": said.stderr_lines,
             "taskRunner": dict(ended.details),
+            **({"assets": said.assets} if said.assets else {}),
         }
         if ended.code != 0:
             raise _failure(ended, outputs)
@@ -109,31 +92,50 @@ class Running(ScriptTask):
             raise Warned(None, outputs)
         return outputs
 
-    def _joined(self, ctx: RunContext, commands: Words, desk: Desk) -> str:
-        lines = [*words(ctx, self.before_commands), *words(ctx, commands)]
+    def joined(self, ctx: RunContext, commands: Sequence[str], desk: Desk) -> str:
+        """All commands as one text for the interpreter."""
         windows = ctx.render(self.target_os) == "WINDOWS"
+        lines = [*words(ctx, self.before_commands), *commands]
         if ctx.render(self.fail_fast) and not windows:
-            lines.insert(0, "set -e")
-        return with_local_copies(ctx, ("\r\n" if windows else "\n").join(lines), desk.folder, desk.seen_as)
+            lines = [*failing_fast(words(ctx, self.interpreter)), *lines]
+        return with_local_copies(ctx, ("\r\n" if windows else "\n").join(lines), desk)
 
-    def _interpreted(self, ctx: RunContext, text: str, desk: Desk) -> tuple[str, ...]:
+    def interpreted(self, ctx: RunContext, text: str, desk: Desk) -> tuple[str, ...]:
+        """The command line that gives a text to the interpreter: as a file where it is long or holds a secret."""
         interpreter = words(ctx, self.interpreter)
-        if len(text.encode()) <= INLINE or not interpreter[-1:] or not interpreter[-1].startswith("-"):
-            return (*interpreter, text)
-        option = interpreter[-1].removesuffix("c")  # `-c` takes a text, no option a file; `-ec` becomes `-e`
-        return (*interpreter[:-1], *((option,) if option != "-" else ()), _file(desk, text, ".sh"))
+        if not interpreter:
+            raise TaskFailed("`interpreter` is empty, and there are `beforeCommands` or a script that need one")
+        reading = reading_file(interpreter)
+        if reading is None or fits(ctx, desk, text):
+            return shown(ctx, desk, (*interpreter, text))
+        return (*reading, desk.write(desk.own_name(file_suffix(interpreter)), text))
+
+
+def fits(ctx: RunContext, desk: Desk, text: str) -> bool:
+    """Whether a text is given as an argument, not as a file. Raises TaskFailed when it must be a file and none can travel."""
+    is_short = len(text.encode()) <= INLINE
+    if not desk.takes_files and not is_short:
+        raise TaskFailed(f"the script is longer than {INLINE} bytes, so it travels as a file, and this task runner takes none without a `bucket`: set one")
+    return is_short and not (desk.takes_files and ctx.holds_secret(text))
+
+
+def shown(ctx: RunContext, desk: Desk, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The command line, which every process of the machine may read. Raises TaskFailed when it holds a secret.
+
+    A runner that takes no files keeps `Job.secrets` out of sight by its own means.
+    """
+    if desk.takes_files and any(ctx.holds_secret(word) for word in argv):
+        raise TaskFailed(
+            "the command line would hold a secret, which every process of the machine may read: "
+            "pass it by `env`, or leave `interpreter` as it is, and the commands are given as a file"
+        )
+    return argv
 
 
 def _failure(ended: JobExit, outputs: dict[str, Json]) -> TaskFailed:
     reason = ended.reason or ("it ran out of memory" if ended.oom_killed else None)
     message = f"Command failed with exit code {ended.code}" + (f": {reason}" if reason else "")
     return TaskFailed(message, outputs=outputs, exit_code=ended.code, cause="OOM" if ended.oom_killed else "EXIT_CODE")
-
-
-def _file(desk: Desk, text: str, suffix: str) -> str:
-    name = f".script-{desk.key[-16:]}{suffix}"
-    (desk.folder / name).write_text(text)
-    return f"{desk.seen_as}/{name}"
 
 
 class Commands(Running):
@@ -143,22 +145,41 @@ class Commands(Running):
 
     def argv(self, ctx: RunContext, desk: Desk) -> tuple[str, ...]:
         if not self.before_commands and not self.interpreter:
-            return tuple(with_local_copies(ctx, word, desk.folder, desk.seen_as) for word in words(ctx, self.commands))
-        return self._interpreted(ctx, self._joined(ctx, self.commands, desk), desk)
+            return shown(ctx, desk, tuple(with_local_copies(ctx, word, desk) for word in words(ctx, self.commands)))
+        return self.interpreted(ctx, self.joined(ctx, self.lines(ctx), desk), desk)
+
+    def lines(self, ctx: RunContext) -> Sequence[str]:
+        """The commands as they are given to the interpreter."""
+        return words(ctx, self.commands)
 
 
 class Script(Running):
     """Run a script."""
 
-    script: Dynamic[Text] = Field(description="The script's text.")
+    script: Dynamic[Text] = Field(description="The script's text.", examples=["echo hello\n"])
 
     def argv(self, ctx: RunContext, desk: Desk) -> tuple[str, ...]:
-        program = self.language.program
-        if program is None:
-            return self._interpreted(ctx, self._joined(ctx, (self.script,), desk), desk)
-        source = with_local_copies(ctx, ctx.render(self.script), desk.folder, desk.seen_as)
-        name = f"{desk.seen_as}/.script-{desk.key[-16:]}{self.language.suffix}"
-        path = _file(desk, self.language.prepared(source, name), self.language.suffix)
+        language = self.language
+        if language.program is None:
+            return self.interpreted(ctx, self.joined(ctx, (ctx.render(self.script),), desk), desk)
+        source = with_local_copies(ctx, ctx.render(self.script), desk)
+        name = desk.own_name(language.suffix, plain=language.plain_name)
+        source = language.prepared(source, desk.seen(name))
+        if not desk.takes_files:
+            return self._inline(ctx, desk, source)
+        path = desk.write(name, source)
         if not self.before_commands and "interpreter" not in self.model_fields_set:
-            return (*program, path)
-        return self._interpreted(ctx, self._joined(ctx, (" ".join((*program, f"'{path}'")),), desk), desk)
+            return (*language.program, path)
+        return self.interpreted(ctx, self.joined(ctx, (language.called(language.program, path),), desk), desk)
+
+    def _inline(self, ctx: RunContext, desk: Desk, source: str) -> tuple[str, ...]:
+        """The script as an argument of its program."""
+        inline = self.language.inline
+        if inline is None:
+            raise TaskFailed(
+                f"a script for `{' '.join(self.language.program or ())}` travels as a file, and this task runner takes none without a `bucket`: set one"
+            )
+        fits(ctx, desk, source)
+        if not self.before_commands and "interpreter" not in self.model_fields_set:
+            return (*inline, source)
+        return self.interpreted(ctx, self.joined(ctx, (shlex.join((*inline, source)),), desk), desk)

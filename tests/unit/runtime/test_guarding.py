@@ -93,8 +93,8 @@ def test_a_lost_machines_jobs_are_ended_by_itself_and_only_those_that_nobody_can
     site.notes.hold("taken-over", "supervisor:a:other:2")
     until(lambda: site.is_ended("node-lost"))
     assert time.monotonic() - began >= LEASE
-    assert (site.folder / "node-lost").read_text() == "node-lost is ended"
     until(lambda: site.notes.take_let_go("node-lost"))
+    assert (site.folder / "node-lost").read_text() == "node-lost is ended"
     assert [site.is_ended(node) for node in ("node-lives", "taken-over", "released")] == [False] * 3
     assert not site.notes.take_let_go("node-lives")
 

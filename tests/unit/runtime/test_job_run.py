@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import pytest
 
 from orchestrator.errors import JobRejected, RunnerUnavailable
+from orchestrator.model.stock import Stock, StockAsk
 from orchestrator.runtime.supervisor import Supervisor
-from orchestrator.sdk import Job, JobExit, JobHandle, JobTools, LogSink, PhaseName, RunContext, Task, TaskFailed, TaskRunner, job_key
+from orchestrator.sdk import Found, Job, JobExit, JobHandle, JobTools, LogSink, PhaseName, RunContext, Task, TaskFailed, TaskRunner, job_key
 from tests.unit.runtime.worker_house import PATIENCE, House
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -77,6 +78,9 @@ class Rented(TaskRunner):
     def remove(self, handle: JobHandle) -> None:
         self.site.step("remove")
         self.site.made.discard(handle.key)
+
+    def ls(self, installation: str) -> list[Found]:
+        return [Found(key=key, kind="job", name=key, state="RUNNING") for key in self.site.made]
 
     def reap(self, installation: str, live: Callable[[str], bool]) -> list[str]:
         gone = [key for key in self.site.made if not live(key)]
@@ -242,22 +246,23 @@ def test_a_supervisor_that_closes_leaves_its_jobs_running(house: House, site: Si
     assert "stop" not in site.done
 
 
-def test_the_reaper_removes_jobs_and_folders_that_no_live_run_owns(house: House, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.runtime.supervisor._reapers", lambda: [Rented(type="test.Rented")])
+def test_the_reaper_removes_jobs_and_folders_that_are_doomed(house: House, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.runtime.backends._of_this_machine", lambda: [Rented(type="test.Rented")])
     for key in ("dead", "live"):
         (tmp_path / "work" / key).mkdir(parents=True)
         site.made.add(key)
-    assert isinstance(house.worker, Supervisor)
-    assert sorted(set(house.worker.reap({"live"}))) == ["dead"]
+    seen = Stock.model_validate_json(house.worker.stock("{}"))
+    assert sorted(seen.folders) == sorted(one.found.key for one in seen.stocked) == ["dead", "live"]
+    assert Stock.model_validate_json(house.worker.stock(StockAsk(doomed=("dead",)).model_dump_json())).removed == ("dead",)
     assert site.made == {"live"}
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["live"]
 
 
-def test_a_phase_is_reported(house: House) -> None:
+def test_the_stages_of_a_job_are_reported(house: House) -> None:
     assert PhaseName.FILES_OUT.value == "files_out"
     house.run({"type": "test.Script"})
     house.executor.outcome()
-    assert [one["name"] for one in house.executor.of("phase")] == ["files_out"]
+    assert [one["name"] for one in house.executor.of("phase")] == ["running", "files_out"]
 
 
 def test_a_job_that_is_handed_back_is_taken_away_and_its_handle_forgotten_before_that_is_told(house: House, site: Site) -> None:
@@ -269,6 +274,22 @@ def test_a_job_that_is_handed_back_is_taken_away_and_its_handle_forgotten_before
     assert (site.made, site.done[-1]) == (set(), "remove")
     kinds = [(one["kind"], one.get("handle", "")) for one in house.executor.reports]
     assert kinds.index(("job", None)) < kinds.index(("outcome", ""))
+
+
+def test_a_supervisor_that_hands_over_leaves_its_jobs_and_their_handles_for_the_next(house: House, site: Site) -> None:
+    site.at["wait"] = threading.Event()
+    house.run({"type": "test.Script"})
+    site.until("wait")
+    assert isinstance(house.worker, Supervisor)
+    house.worker.hand_over()
+    assert house.executor.outcome()["cause"] == "WORKER_SHUTDOWN"
+    assert (len(site.made), "stop" in site.done, "remove" in site.done) == (1, False, False)
+    assert None not in [one["handle"] for one in house.executor.of("job")]
+    site.at["wait"].set()  # it ends while its supervisor is on its way out
+    site.until("collect")
+    house.run({"type": "test.Script"}, run="r2")
+    assert house.executor.outcome("r2")["cause"] == "WORKER_SHUTDOWN"
+    assert (len(house.executor.of("outcome", "r1")), "remove" in site.done) == (1, False)
 
 
 def test_a_killed_jobs_handle_is_kept(house: House, site: Site) -> None:

@@ -100,6 +100,9 @@ def test_a_flow_that_is_wrong_is_refused_with_every_problem() -> None:
         ("workerGroup: {key: gpu}, containerImage: x", {}, DOCKER, "scripts.defaultRunner is auto"),
         ("taskRunner: {type: core.runner.Process}", {}, PROCESS, "named by the task"),
         ("runner: DOCKER", {}, DOCKER, "named by the task's `runner`"),
+        (f"runner: PROCESS, taskRunner: {{type: {DOCKER}}}", {}, PROCESS, "named by the task's `runner`"),
+        ("docker: {pullPolicy: NEVER}, workerGroup: {key: gpu}", {"default_runner": "process"}, DOCKER, "named by the task's `docker`"),
+        ("docker: {image: x}, taskRunner: {type: core.runner.Process}", {}, PROCESS, "named by the task"),
     ],
 )
 def test_a_script_is_told_its_runner_by_the_rule_that_a_run_goes_by(task: str, grounds: Mapping[str, Any], runner: str, reason: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.lang.sealing import Sealer
 from orchestrator.runtime.local_services import LocalServices
-from orchestrator.sdk import Dynamic, Json, Level, Parsed, RunContext, Task, Text
+from orchestrator.sdk import Dynamic, Json, Level, Parsed, RunContext, Task, Text, job_key
 from tests.unit.runtime.worker_house import House
 
 SEALER = Sealer(b"k" * 32)
@@ -55,6 +55,16 @@ class Uses(Task):
                 sealed = ctx.seal("very secret")
                 ctx.logger.info("very secret")
                 return {"sealed": sealed}
+            case "secret":
+                texts = ["it is deep-one", "ZGVlcC1vbmU=", "nothing of it"]
+                before = [ctx.holds_secret(text) for text in texts]
+                ctx.render("{{ secret('S') }}")
+                return {"before": before, "after": [ctx.holds_secret(text) for text in texts]}
+            case "cache":
+                (ctx.cache_dir() / "kept").write_text("x")
+                self.seen["cache"] = ctx.cache_dir()
+            case "adopts":
+                return {"adopts": ctx.adopts(), "key": job_key(ctx.info)}
             case "environment":
                 return dict(ctx.tools().environment())
         return {}
@@ -160,6 +170,28 @@ def test_a_runner_that_is_not_installed_fails_the_start(house: House) -> None:
 def test_more_variables_are_seen_by_templates_of_that_context_only(house: House) -> None:
     house.run({"type": "test.Uses", "what": "more"}, context={"inputs": {"x": 2}})
     assert house.executor.outcome()["outputs"] == {"value": 3}
+
+
+def test_a_run_knows_its_secrets_in_whatever_form_once_they_were_rendered(house: House) -> None:
+    house.services.secrets["S"] = "deep-one"
+    house.run({"type": "test.Uses", "what": "secret"}, context={"flow": {"namespace": "acme"}})
+    assert house.executor.outcome()["outputs"] == {"before": [False, False, False], "after": [True, True, False]}
+
+
+def test_what_is_kept_in_the_cache_outlives_the_worker(house: House) -> None:
+    house.run({"type": "test.Uses", "what": "cache"})
+    house.executor.outcome()
+    house.worker.close()
+    assert (Uses.seen["cache"] / "kept").read_text() == "x"
+
+
+def test_a_run_is_told_whether_it_goes_on_with_a_job(house: House) -> None:
+    house.run({"type": "test.Uses", "what": "adopts"})
+    first = house.executor.outcome()["outputs"]
+    assert first["adopts"] is False
+    house.run({"type": "test.Uses", "what": "adopts"}, lease=2, job={"key": first["key"], "runner": "x", "backend": "y", "details": {}})
+    house.executor.until(lambda: len(house.executor.of("outcome")) == 2)
+    assert house.executor.of("outcome")[1]["outputs"]["adopts"] is True
 
 
 def test_what_is_sealed_is_masked(house: House) -> None:
