@@ -60,6 +60,8 @@ soak: $(STAMP)  ## every failure of the table twenty times, every crash point, a
 	$(BIN)/python -m tests.soak.docker_storm
 	$(BIN)/pytest -q --timeout 1200 tests/soak/contract_in_full.py
 	$(BIN)/python -m tests.soak.crash_points --backend aws
+	$(BIN)/python -m tests.soak.gcp_crashes
+	$(BIN)/pytest -q --timeout 1800 tests/soak/gcp_in_full.py
 
 format: $(STAMP)  ## let ruff mend and format
 	$(BIN)/ruff check --fix .

@@ -56,11 +56,12 @@ ONLY_IN: dict[str, set[str]] = {
     "rich": {"cli"},
     "click": {"cli"},
     "ray": {"runtime.ray_*"},
-    "docker": {"plugins.*.client", "plugins.*.emulator"},
-    "boto3": {"plugins.*.client", "plugins.*.emulator"},
+    "docker": {"plugins.*.client", "plugins.*.emulator*"},
+    "boto3": {"plugins.*.client", "plugins.*.emulator*"},
     "botocore": {"plugins.*.client"},
-    "moto": {"plugins.*.emulator"},
-    "google": {"plugins.*.client"},
+    "moto": {"plugins.*.emulator*"},
+    "google": {"plugins.*.client", "plugins.*.emulator*"},
+    "grpc": {"plugins.*.client", "plugins.*.emulator*"},
 }
 # The only reader of os.environ; the other is a program of its own, run where a script runs, and knows nothing of the project.
 ENVIRONMENT = {"orchestrator/settings.py", "plugins/orchestrator_plugins/scripts/provisioning.py"}

@@ -105,10 +105,9 @@ BACKENDS = {
 class CrashSite:
     """A server on which jobs of one back end are halted."""
 
-    def __init__(self, server: LocalServer, folder: Path, name: str) -> None:
-        self.server, self._folder, self.backend = server, folder, BACKENDS[name]
+    def __init__(self, server: LocalServer, folder: Path, name: str, about: Backend) -> None:
+        self.server, self._folder, self.backend = server, folder, about
         self._numbers = itertools.count()
-        about = self.backend
         self._flow = server.flow(FLOW.format(name=name, image=about.image, type=about.type, properties=about.properties))
 
     def crash(self, point: str, victim: str) -> float:
@@ -142,8 +141,8 @@ class CrashSite:
 
 
 @contextmanager
-def crash_site(folder: Path, name: str = "docker") -> Iterator[CrashSite]:
-    """A site with a server of its own."""
-    environ = {"PYTHONPATH": str(HALTING), **SOON_REAPED, **BACKENDS[name].environ}
-    with local_server(folder, environ=environ) as server:
-        yield CrashSite(server, folder, name)
+def crash_site(folder: Path, name: str = "docker", backend: Backend | None = None) -> Iterator[CrashSite]:
+    """A site with a server of its own, for one of `BACKENDS` or another."""
+    about = backend or BACKENDS[name]
+    with local_server(folder, environ={"PYTHONPATH": str(HALTING), **SOON_REAPED, **about.environ}) as server:
+        yield CrashSite(server, folder, name, about)
