@@ -23,7 +23,6 @@ from orchestrator.engine.events import (
     Event,
     KillAsked,
     Run,
-    RunLost,
     Say,
     SetTimer,
     StartAnew,
@@ -38,7 +37,7 @@ from orchestrator.engine.step import step
 from orchestrator.engine.view import ExecutionView
 from orchestrator.errors import Fenced, OrchestratorError, StoreUnavailable, Unavailable
 from orchestrator.lang.expressions import Renderer
-from orchestrator.model.execution import Cause, Execution, TaskRun
+from orchestrator.model.execution import Execution, TaskRun
 from orchestrator.model.flow import Flow
 from orchestrator.model.run_token import RunTokens
 from orchestrator.model.state import State
@@ -51,10 +50,11 @@ from orchestrator.runtime.flow_cache import FlowCache
 from orchestrator.runtime.known_backends import KnownBackends
 from orchestrator.runtime.live import Live, say
 from orchestrator.runtime.lookout import Lookout
+from orchestrator.runtime.losing import Losing
 from orchestrator.runtime.meters import Meters
 from orchestrator.runtime.outliving import note_outliving, outliving
 from orchestrator.runtime.places import Places
-from orchestrator.runtime.placing import Placing, command_id
+from orchestrator.runtime.placing import Placing
 from orchestrator.runtime.reaping import Reaping
 from orchestrator.runtime.resuming import Resuming
 from orchestrator.runtime.roster import Roster
@@ -98,7 +98,7 @@ class Executor:
             cluster=cluster,
             places=self.places,
             post=self.post,
-            lose=self._lose,
+            lose=Losing(self).lose,
             before=lambda: self.scaling.look(clock()),
             looked=lambda: self.roster.look(clock()),
             waits=lambda: self.scheduler.stir() or bool(self.places.queued()),
@@ -388,19 +388,3 @@ class Executor:
     def heard(self, place: str) -> None:
         """A place has given a sign of life."""
         self.lookout.heard(place)
-
-    def _lose(self, turn: Turn, place: str) -> None:
-        """Nothing of a place is left: what it held is sent elsewhere."""
-        self.scheduler.lose(turn, place)
-        for run_id, execution_id in self.places.lose(place):
-            self._lose_run(turn, run_id, execution_id)
-
-    def _lose_run(self, turn: Turn, run_id: str, execution_id: str) -> None:
-        """Nobody has a run any more that was out."""
-        live = self.live.get(execution_id)
-        run = live.view.run(run_id) if live is not None else None
-        if live is not None and run is not None:
-            turn.answer(command_id(run))
-            turn.answer(f"stop:{run.id}:{run.lease}")
-            self.meters.again(run.placement.group if run.placement else "", Cause.WORKER_LOST)
-            self.step(turn, live, RunLost(run.id, run.lease, Cause.WORKER_LOST))

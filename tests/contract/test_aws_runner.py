@@ -11,7 +11,7 @@ from orchestrator.sdk import TaskRunner
 from orchestrator.sdk.testing import RunnerContract
 from orchestrator_plugins.aws.emulator import Account, Emulator
 from tests.contract.aws_site import IMAGE, emulated, left, runner_of
-from tests.contract.docker_images import MISSING, image_of_user
+from tests.contract.docker_images import MISSING, changed_image
 
 pytestmark = pytest.mark.docker
 
@@ -40,7 +40,7 @@ class TestAwsBatch(RunnerContract):
 
     @pytest.fixture
     def unprivileged_image(self) -> Iterator[str | None]:
-        with image_of_user("1234:5678") as made:
+        with changed_image("USER 1234:5678") as made:
             yield made
 
     @pytest.fixture
