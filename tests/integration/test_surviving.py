@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +172,6 @@ def _killed(server: LocalServer) -> bool:
     except AssertionError:  # it is not up again yet
         return False
     return True
-
-
-def _have_come(server: LocalServer, count: int) -> bool:
-    return len(_all(server, "scheduled")) >= count
 
 
 def test_the_executor_dies_and_each_date_starts_one_execution_and_each_end_another(server: LocalServer) -> None:
