@@ -102,6 +102,8 @@ def waits_until(standing: Standing, definition: Definition) -> datetime | None:
     state = standing.state
     if state is None or standing.leaving is not None or state.evaluation is not None or state.disabled or not definition.runs:
         return None
+    if definition.kind in (Kind.HEARS, Kind.CALLED):
+        return None
     if state.execution_id is not None and not definition.concurrent:
         return None
     return state.next_execution_date
@@ -169,7 +171,8 @@ def _rang(standing: Standing, definition: Definition | None, now: datetime) -> V
         return Verdict(standing)
     polls = definition is not None and definition.kind is Kind.POLL
     cause = evaluation.stopping or (Cause.TIMEOUT if polls else Cause.KILLED)
-    return _halted(standing, state if polls else _with(state, next_execution_date=now), now, cause)
+    begins_anew = definition is None or definition.kind is Kind.LISTEN
+    return _halted(standing, _with(state, next_execution_date=now) if begins_anew else state, now, cause)
 
 
 def _halted(standing: Standing, state: TriggerState, now: datetime, cause: Cause = Cause.KILLED) -> Verdict:
@@ -203,6 +206,8 @@ def _noted(state: TriggerState, evaluation: Evaluation, **facts: Any) -> Trigger
 
 def _ended(state: TriggerState, evaluation: Evaluation, event: Ended, definition: Definition, now: datetime) -> TriggerState:
     idle = _idle(state, evaluation, now)
+    if not definition.kind.evaluated:  # it has become a trigger of another kind meanwhile
+        return idle.model_copy(update={"date": state.date})
     if event.execution_id is not None and not definition.concurrent:
         idle = _with(idle, execution_id=event.execution_id)
     if event.how is How.HANDED_BACK:
@@ -217,6 +222,8 @@ def _ended(state: TriggerState, evaluation: Evaluation, event: Ended, definition
 def _lost(state: TriggerState, evaluation: Evaluation, definition: Definition, now: datetime) -> TriggerState:
     """Another takes over soon; but one that takes its workers along must not take them all as fast as they come."""
     idle = _idle(state, evaluation, now)
+    if not definition.kind.evaluated:
+        return idle.model_copy(update={"date": state.date})
     if state.failures == 0:
         return _with(idle, next_execution_date=now + AFTER_LOSS, failures=1)
     if definition.kind is Kind.POLL:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +162,10 @@ def _all(server: LocalServer, flow: str) -> list[dict[str, Any]]:
     return found
 
 
+def _come(server: LocalServer, count: int) -> None:
+    eventually(lambda: len(_all(server, "scheduled")) >= count, within=40, what=f"{count} dates have come")
+
+
 def _killed(server: LocalServer) -> bool:
     try:
         server.kill("ExecutorActor")
@@ -171,17 +174,13 @@ def _killed(server: LocalServer) -> bool:
     return True
 
 
-def _have_come(server: LocalServer, count: int) -> bool:
-    return len(_all(server, "scheduled")) >= count
-
-
 def test_the_executor_dies_and_each_date_starts_one_execution_and_each_end_another(server: LocalServer) -> None:
     server.flow(LISTENING)
     server.flow(SCHEDULED)
     for count in (2, 4):
-        eventually(partial(_have_come, server, count), within=40, what=f"{count} dates have come")
+        _come(server, count)
         eventually(lambda: _killed(server), within=40, what="the executor is there to be killed")
-    eventually(lambda: len(_all(server, "scheduled")) >= 6, within=40, what="dates come again")
+    _come(server, 6)
     server.call("DELETE", "/api/v1/flows/surviving/scheduled", raw=True)
     made = [server.ended(one["id"]) for one in _all(server, "scheduled")]
     dates = sorted(datetime.fromisoformat(one["trigger"]["variables"]["date"]) for one in made)

@@ -5,12 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from orchestrator.engine.schedule import decide, may_go, waits_until
-from orchestrator.engine.trigger_events import Asked, BackfillAsked, Definition, Event, ExecutionOver, Fell, Kind, Late, Saved, ServerBegan, Standing, Verb
+from orchestrator.engine.trigger_events import (
+    Asked,
+    BackfillAsked,
+    Definition,
+    Ended,
+    Event,
+    ExecutionOver,
+    Fell,
+    How,
+    Kind,
+    Late,
+    Lost,
+    Placed,
+    Saved,
+    ServerBegan,
+    Standing,
+    Verb,
+)
 from orchestrator.engine.trigger_reasons import TriggerReasonKind, reason_of
 from orchestrator.model.state import State
 from orchestrator.model.trigger import Backfill, TriggerState
@@ -189,6 +207,22 @@ def test_a_trigger_of_a_disabled_flow_has_no_date() -> None:
     assert waits_until(story.standing, story.definition) is None
     story.enabled = True
     assert story.tell(Saved(NAME)).state.next_execution_date == ZERO + MINUTE
+
+
+@pytest.mark.parametrize("how", [Ended(0, How.STOPPED), Ended(0, How.LOOKED, "e9"), Lost("w1")])
+@pytest.mark.parametrize("kind", [Kind.DATES, Kind.HEARS, Kind.CALLED])
+def test_what_has_become_another_kind_of_trigger_waits_for_its_old_evaluation_and_keeps_its_dates(kind: Kind, how: Ended | Lost) -> None:
+    looks, now = Definition(Kind.POLL), ZERO
+    standing = decide(Standing(), Saved(NAME), looks, now).standing
+    standing = decide(standing, Placed("w1", "e9"), looks, now).standing
+    assert standing.state is not None
+    event = how if isinstance(how, Lost) else Ended(standing.state.lease, how.how, how.execution_id)
+    now_it_is = Definition(kind, calendar=Minutes() if kind is Kind.DATES else None)
+    verdict = decide(standing, Saved(NAME), now_it_is, now)
+    assert verdict.halt is not None
+    assert waits_until(verdict.standing, now_it_is) is None
+    ended = decide(verdict.standing, event, now_it_is, now).standing
+    assert waits_until(ended, now_it_is) == (ZERO + MINUTE if kind is Kind.DATES else None)
 
 
 class World(RuleBasedStateMachine):
