@@ -204,6 +204,8 @@ class Specs:
         tail = str(raw["type"]).rsplit(".", 1)[-1]
         if any(place[-1] == "task" for place in task_places(cls)):
             self._dag(raw, path)
+        if tail == "WorkingDirectory" and not raw.get("tasks"):
+            self.findings.add("empty", f"{raw.get('id')}: The 'tasks' property cannot be empty", path)
         if tail == "WorkingDirectory" and any(self._leads(task) for task in inner):
             self.findings.add("invalid-value", f"{raw.get('id')}: Only runnable tasks are allowed as children of a WorkingDirectory task", path)
         if issubclass(cls, CallProperties) and (raw.get("namespace"), raw.get("flowId")) == self.flow:

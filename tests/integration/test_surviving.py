@@ -174,10 +174,6 @@ def _killed(server: LocalServer) -> bool:
     return True
 
 
-def _have_come(server: LocalServer, count: int) -> bool:
-    return len(_all(server, "scheduled")) >= count
-
-
 def test_the_executor_dies_and_each_date_starts_one_execution_and_each_end_another(server: LocalServer) -> None:
     server.flow(LISTENING)
     server.flow(SCHEDULED)
