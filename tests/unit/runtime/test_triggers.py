@@ -536,3 +536,16 @@ def test_a_return_task_sees_nothing_of_a_trigger_it_has_not(tmp_path: Path) -> N
             assert done["taskRunList"][0]["outputs"]["value"] == "none"
 
     run(check)
+
+
+def test_a_trigger_is_evaluated_only_while_its_conditions_hold(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with post(tmp_path) as own:
+            condition = "[{type: core.condition.Expression, expression: \"{{ kv('open') == 'yes' and trigger.date is defined }}\"}]"
+            await own.save(conditions=condition)
+            await own.until(lambda: (state := own.state()) is not None and state.date is not None)
+            assert own.begun() == 0
+            await own.house.call("put_key", namespace="house", key="open", value="yes")
+            await own.until(lambda: own.begun() > 0)
+
+    run(check)
