@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
 from orchestrator import registry
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import ExpressionFailed, OrchestratorError
 from orchestrator.lang.expressions import Renderer
 from orchestrator.model.dispatch import Dispatch
 from orchestrator.model.stock import Stock, StockAsk, Stocked, Trouble
@@ -71,8 +72,12 @@ class Backends:
                 troubles.append(Trouble(backend=str(dispatch.spec["backend"]), message=secrets.mask(str(err))))
 
     def _rendered(self, dispatch: Dispatch, secrets: Known) -> Mapping[str, Any]:
+        """The properties as far as they can be rendered without their run: what hangs on its inputs or outputs is left out."""
         renderer = Renderer(RunExpressions(self._services(dispatch), secrets))
-        rendered: Mapping[str, Any] = renderer.render_any(dict(dispatch.spec["taskRunner"]), dispatch.context)
+        rendered: dict[str, Any] = {}
+        for name, value in dict(dispatch.spec["taskRunner"]).items():
+            with suppress(ExpressionFailed):
+                rendered[name] = renderer.render_any(value, dispatch.context)
         return rendered
 
 
