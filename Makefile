@@ -44,8 +44,8 @@ architecture: $(STAMP)  ## which room imports which
 
 # Tests that start Ray mostly wait: two files of them at a time. What measures runs alone.
 tests: $(STAMP)  ## unit, contract and integration tests
-	$(BIN)/pytest -q -n 2 --dist loadfile -m 'not ray and not alone' --ignore tests/test_architecture.py tests
-	$(BIN)/pytest -q -n 2 --dist loadfile -m 'ray and not alone' tests
+	$(BIN)/pytest -q -n 3 --dist loadfile -m 'not ray and not alone and not long' --ignore tests/test_architecture.py tests
+	$(BIN)/pytest -q -n 3 --dist loadfile -m 'ray and not alone and not long' tests
 	$(BIN)/pytest -q -m alone tests
 
 bench: $(STAMP)  ## measure a server beside bare Ray on this machine
@@ -55,6 +55,7 @@ bench-groups: $(STAMP)  ## measure what worker groups promise
 	$(BIN)/python -m benchmarks.worker_groups
 
 soak: $(STAMP)  ## every failure of the table twenty times, every crash point, a thousand kills (about two hours, as root)
+	$(BIN)/pytest -q -m long tests
 	$(BIN)/python -m tests.soak.failures
 	$(BIN)/python -m tests.soak.crash_points
 	$(BIN)/python -m tests.soak.docker_storm

@@ -1,57 +1,15 @@
-"""Jobs of AWS Batch keep the contract of task runners: real containers, under an emulator of the services."""
+"""Jobs of AWS Batch keep the contract of task runners: what they say, and their files. The rest is in `test_aws_runner_lives`, beside this one."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Sequence
-
 import pytest
 
-from orchestrator.sdk import TaskRunner
-from orchestrator.sdk.testing import RunnerContract
-from orchestrator_plugins.aws.emulator import Account, Emulator
-from tests.contract.aws_site import IMAGE, emulated, left, runner_of
-from tests.contract.docker_images import MISSING, changed_image
+from orchestrator.sdk.runner_contract.files import FilesContract
+from orchestrator.sdk.runner_contract.speech import SpeechContract
+from tests.contract.aws_runner_site import AwsRunnerSite
 
 pytestmark = pytest.mark.docker
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[tuple[Emulator, Account]]:
-    with emulated() as made:
-        yield made
-
-
-class TestAwsBatch(RunnerContract):
-    exit_codes = (0, 3, 255)  # each is a job of two containers
-    signals = (9,)
-
-    @pytest.fixture(autouse=True)
-    def here(self, site: tuple[Emulator, Account]) -> None:
-        self.aws, self.account = site
-
-    @pytest.fixture
-    def runner(self) -> TaskRunner:
-        return runner_of(self.aws, self.account)
-
-    @pytest.fixture
-    def image(self) -> str | None:
-        return IMAGE
-
-    @pytest.fixture
-    def unprivileged_image(self) -> Iterator[str | None]:
-        with changed_image("USER 1234:5678") as made:
-            yield made
-
-    @pytest.fixture
-    def missing_image(self) -> str | None:
-        return MISSING
-
-    @pytest.fixture
-    def bounded_runner(self) -> TaskRunner | None:
-        name = f"ec2-{uuid.uuid4().hex[:8]}"
-        ec2 = self.aws.furnish(environment=name, queue=name, bucket=self.account.bucket, kind="EC2")
-        return runner_of(self.aws, ec2, bucket=None, resources={"request": {"cpu": "1", "memory": "16"}})
-
-    def leftovers(self, run: str) -> Sequence[str]:
-        return left(self.aws, self.account, run)
+class TestAwsBatch(AwsRunnerSite, SpeechContract, FilesContract):
+    """Nothing of its own."""

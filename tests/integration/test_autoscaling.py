@@ -85,6 +85,7 @@ def test_a_machine_comes_for_a_run_and_goes_when_it_was_idle(cluster: Autoscaled
     clock("its node is gone")
 
 
+@pytest.mark.long
 def test_a_machine_that_has_not_gone_yet_is_taken_back(cluster: AutoscaledCluster) -> None:
     clock = Stopwatch()
     first = cluster.execute(flow("first", "small", "echo here"))
@@ -99,6 +100,7 @@ def test_a_machine_that_has_not_gone_yet_is_taken_back(cluster: AutoscaledCluste
     eventually(lambda: _alone(cluster), within=60, what="its node has gone")
 
 
+@pytest.mark.long
 def test_an_executor_that_dies_leaves_no_demand_and_the_next_one_asks_again(cluster: AutoscaledCluster) -> None:
     clock = Stopwatch()
     waits = cluster.execute(flow("waiting", "nowhere", "echo never"))
@@ -115,6 +117,7 @@ def test_an_executor_that_dies_leaves_no_demand_and_the_next_one_asks_again(clus
     clock("the run is killed and the ask is taken back")
 
 
+@pytest.mark.long
 def test_a_long_line_brings_as_many_machines_as_it_needs_and_no_more_than_max(cluster: AutoscaledCluster) -> None:
     clock = Stopwatch()
     execution = cluster.execute(flow("many", "small", "sleep 4", times=8))
@@ -137,6 +140,7 @@ def test_a_long_line_brings_as_many_machines_as_it_needs_and_no_more_than_max(cl
     clock("its machines are gone")
 
 
+@pytest.mark.long
 def test_a_run_with_resources_brings_a_machine_that_has_them(cluster: AutoscaledCluster) -> None:
     clock = Stopwatch()
     execution = cluster.execute(flow("devices", "gpu", "echo on a device", more="resources: {gpu: 1}"))

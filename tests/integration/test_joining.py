@@ -223,6 +223,7 @@ def test_a_machine_is_back_by_itself_when_the_server_comes_back_with_another_clu
         server.end()
 
 
+@pytest.mark.long
 def test_a_new_token_of_the_cluster_shuts_out_who_may_not_join_any_more_and_work_goes_on(tmp_path: Path) -> None:
     server = LocalServer(tmp_path, token=ADMIN)
     try:

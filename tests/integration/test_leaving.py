@@ -163,6 +163,7 @@ def typed(server: LocalServer, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*ORCHESTRATOR, *words], env=environ, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.long
 def test_a_drain_outlives_the_executor(server: LocalServer, tmp_path: Path) -> None:
     with two(server, tmp_path, "lasting") as machines:
         first = at_work(server, tmp_path / "a", "lasting", "kept")
@@ -182,6 +183,7 @@ def test_a_drain_outlives_the_executor(server: LocalServer, tmp_path: Path) -> N
         assert "Sent again: WORKER_SHUTDOWN" in server.logs(first["id"])
 
 
+@pytest.mark.long
 @pytest.mark.docker
 def test_containers_of_a_leaving_machine_end_within_the_grace_or_begin_anew_elsewhere(server: LocalServer, tmp_path: Path) -> None:
     with two(server, tmp_path, "boxed", "--grace=12s") as machines:

@@ -43,6 +43,7 @@ def _exit_code(scene: Scene, execution_id: str) -> object:
     return scene.server.ended(execution_id, within=120)["taskRunList"][0]["outputs"].get("exitCode")
 
 
+@pytest.mark.long
 def test_a_machine_that_is_cut_off_leaves_its_container_to_another_worker_of_the_engine(scene: Scene) -> None:
     since, machine = time.time(), scene.machine()
     scene.worker("shared", machine)
@@ -56,6 +57,7 @@ def test_a_machine_that_is_cut_off_leaves_its_container_to_another_worker_of_the
     eventually(lambda: not containers_left(execution_id), within=30, what="the container is removed")
 
 
+@pytest.mark.long
 def test_a_machine_that_is_cut_off_alone_ends_its_container_before_another_is_made(scene: Scene) -> None:
     since, machine = time.time(), scene.machine()
     scene.worker("alone", machine)

@@ -108,8 +108,9 @@ def test_a_state_belongs_to_the_flow_unless_the_namespace_shares_it(ctx: FakeCon
 
 
 def test_each_iteration_has_its_own_state_unless_told_otherwise(ctx: FakeContext) -> None:
-    one = ctx.with_variables({"taskrun": {"value": "one"}})
-    two = ctx.with_variables({"taskrun": {"value": "two"}})
+    one, two = (ctx.with_variables({}) for _ in range(2))
+    for context, value in ((one, "one"), (two, "two")):
+        context.info = context.info.model_copy(update={"value": value})
     build("core.state.Set", data={"a": 1}).run(one)
     assert build("core.state.Get").run(two)["count"] == 0
     build("core.state.Set", data={"a": 1}, taskrunValue=False).run(one)
