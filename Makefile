@@ -44,8 +44,8 @@ architecture: $(STAMP)  ## which room imports which
 
 # Tests that start Ray mostly wait: two files of them at a time. What measures runs alone.
 tests: $(STAMP)  ## unit, contract and integration tests
-	$(BIN)/pytest -q -n 3 --dist loadfile -m 'not ray and not alone and not long' --ignore tests/test_architecture.py tests
-	$(BIN)/pytest -q -n 3 --dist loadfile -m 'ray and not alone and not long' tests
+	$(BIN)/pytest -q -n 6 --dist loadfile -m 'not ray and not alone and not long' --ignore tests/test_architecture.py tests
+	$(BIN)/pytest -q -n 4 --dist loadfile -m 'ray and not alone and not long' tests
 	$(BIN)/pytest -q -m alone tests
 
 bench: $(STAMP)  ## measure a server beside bare Ray on this machine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class Desk:
 
     def write(self, name: str, text: str) -> str:
         """Put a text beside the command; its path as the command sees it. A command that is reading it already is not disturbed."""
-        path, aside = self.folder / name, self.folder / f"{name}.new"
+        path, aside = self.folder / name, self.folder / f"{name}.{secrets.token_hex(4)}"
         aside.write_text(text, encoding="utf-8")
         os.replace(aside, path)
         return self.seen(name)

@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import docker
 from moto.backends import get_backend
+from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -81,7 +82,7 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """End all jobs and listen no more."""
+        """End all jobs, listen no more, and forget: what moto knows is one for the whole process, so one emulator runs in it at a time."""
         for job in self.jobs():
             job.stop("the emulator was stopped", terminated=True)
         for task in self._tasks:
@@ -89,6 +90,7 @@ class Emulator:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+        moto_api_backend.reset()
 
     def __enter__(self) -> Emulator:
         return self.start()
