@@ -203,6 +203,7 @@ def test_the_service_runs_it_again_where_it_is_told_to(emulator: Emulator, job: 
     runner.remove(handle)
 
 
+@pytest.mark.long
 def test_a_hundred_jobs_are_looked_at_by_one_call(emulator: Emulator, job: MakeJob) -> None:
     emulator.order("stuck-queued", times=100)
     runner = google(emulator, completionCheckInterval="PT1S")
