@@ -196,6 +196,7 @@ def test_the_administrator_may_declare_the_group_by_joining_it(server: LocalServ
 # --- the cluster goes
 
 
+@pytest.mark.long
 def test_a_machine_is_back_by_itself_when_the_server_comes_back_with_another_cluster(tmp_path: Path) -> None:
     server = LocalServer(tmp_path, token=ADMIN)
     try:

@@ -65,6 +65,7 @@ def _rows(server: LocalServer) -> tuple[int, int]:
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 class TestWithAServer:
+    @pytest.mark.alone
     def test_a_flow_of_one_log_task_takes_less_than_a_second(self, server: LocalServer, user: Shell) -> None:
         file = user.file("good.yaml", GOOD)
         runs = [user.type("run", file) for _ in range(4)]
