@@ -14,6 +14,7 @@ from orchestrator.errors import BadSettings
 from orchestrator.settings import Settings
 
 GRACE = 3  # seconds that open answers (event streams) get when the server ends
+IDLE = 75  # seconds that a connection without a request is kept: longer than clients keep theirs, which then never send into a closed one
 
 
 class Server(uvicorn.Server):
@@ -40,7 +41,9 @@ def bound(settings: Settings) -> socket.socket:
 async def serve(app: FastAPI, settings: Settings, listening: socket.socket | None = None) -> None:
     """Answer requests until cancelled. Raises BadSettings when the address cannot be had."""
     sock = listening if listening is not None else bound(settings)
-    server = Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE, backlog=2048))
+    server = Server(
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE, timeout_keep_alive=IDLE, backlog=2048)
+    )
     running = asyncio.ensure_future(server.serve(sockets=[sock]))
     try:
         await asyncio.shield(running)
