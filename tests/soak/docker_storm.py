@@ -150,7 +150,7 @@ def folders(server: LocalServer) -> Iterator[Path]:
     """The working directories of this server's places."""
     for base in Path(tempfile.gettempdir()).glob("orchestrator-*"):
         if base.stat().st_mtime >= server.data.stat().st_ctime - 60:
-            yield from base.glob("*/*/work/storm-*")
+            yield from base.glob(str(Path("*", "*", "work", "storm-*")))
 
 
 @contextmanager

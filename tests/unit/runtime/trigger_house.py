@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from orchestrator import registry
 from orchestrator.model.execution import Execution
 from orchestrator.model.trigger import TriggerState
 from orchestrator.store.port import LogFilter, Page
-from tests.unit.runtime.executor_house import House
+from tests.unit.runtime.executor_house import House, house
 
 LOOKOUTS = Path(__file__).resolve().parents[2] / "lookouts"
 RETURN = "io.kestra.plugin.core.debug.Return"
@@ -116,3 +116,13 @@ class Post:
             while not (found := holds()):  # noqa: ASYNC110 - files and rows bring no news
                 await asyncio.sleep(0.01)
         return found
+
+
+@asynccontextmanager
+async def post(folder: Path, **more: Any) -> AsyncIterator[Post]:
+    async with house(folder, **more) as own:
+        yield Post(own, folder / "post")
+
+
+def run(check: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(check())  # type: ignore[arg-type]
