@@ -46,6 +46,7 @@ class Dispatch(Frozen):
     api_token: str = Field("", repr=False)  # opens this execution's files, keys and outputs over the API
     log_level: Level | None = None
     home: str | None = None  # the task run of the workspace whose folder and thread it has; a workspace is its own
+    home_generation: int = 0  # of the workspace: each has a folder of its own, as that of the one before may be going still
     closing: bool = False  # of a workspace: its tasks have ended
     warning: str | None = None  # what its log must begin with, of how its place was chosen
     start_failures: int = 0  # starts of its job that failed before

@@ -62,6 +62,7 @@ class Parts:
     keys: set[str]  # of the commands started: what is left of them goes with the run
     folders: set[str]  # job keys of the working directories made
     home: str | None = None  # the task run of the workspace whose folder it has
+    home_generation: int = 0
 
 
 class Context(RunContext):
@@ -136,7 +137,7 @@ class Context(RunContext):
 
     def working_dir(self) -> Path:
         home = self._parts.home
-        key = job_key(self.info) if home is None else folder_key(home)
+        key = job_key(self.info) if home is None else folder_key(home, self._parts.home_generation)
         if home in (None, self.info.task_run_id):  # who has a workspace removes its folder
             self._parts.folders.add(key)
         return self._parts.node.working_dir(key)

@@ -135,7 +135,7 @@ class Dispatcher:
         group = step.group or ", ".join(step.tags)
         return runner_of(spec, group=group, rule=self._settings.default_runner, engine_answers=docker_answers, resources=resources)
 
-    def dispatch(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, now: datetime, *, home: str | None = None) -> Dispatch:
+    def dispatch(self, view: ExecutionView, run: TaskRun, spec: TaskSpec, now: datetime, *, home: TaskRun | None = None) -> Dispatch:
         """All that the place needs, and nothing it does not. `home` is the workspace that it is of."""
         wanted = self._flows.references(spec) | (_OF_A_HOME if home is not None else frozenset())
         context, partial = variables(view, run, wanted)
@@ -166,7 +166,8 @@ class Dispatcher:
             job=run.job,
             api_token=self._tokens.mint(run.execution_id, now + TOKEN_LIFE),
             log_level=spec.log_level,
-            home=home,
+            home=home.id if home is not None else None,
+            home_generation=home.generation if home is not None else 0,
             warning=NO_ENGINE if placement.reason == NO_ENGINE else None,
             start_failures=run.start_failures,
         )

@@ -103,7 +103,7 @@ class Placing:
         placement = self._dispatcher.placement_at_home(live.view.spec(run), home)
         placed = Phase.model_construct(name=PhaseName.PLACED, at=turn.now, detail=None)
         run = run.model_copy(update={"placement": placement, "phases": (*run.phases, placed)})
-        self._go(turn, live, run, Out(place, run.execution_id, run.namespace, placement.worker or place, in_slot_of=home.id), home.id)
+        self._go(turn, live, run, Out(place, run.execution_id, run.namespace, placement.worker or place, in_slot_of=home.id), home)
         return None
 
     def close(self, turn: Turn, live: Live, home: TaskRun) -> Event | None:
@@ -111,7 +111,7 @@ class Placing:
         place = self.places.place_of(home.id)
         if place is None:
             return RunLost(home.id, home.lease, Cause.WORKER_LOST)
-        dispatch = self._dispatcher.dispatch(live.view, home, live.view.spec(home), turn.now, home=home.id)
+        dispatch = self._dispatcher.dispatch(live.view, home, live.view.spec(home), turn.now, home=home)
         turn.sends.append((place, dispatch.model_copy(update={"closing": True})))
         return None
 
@@ -246,10 +246,10 @@ class Placing:
         run = run.model_copy(update={"placement": placement, "phases": (*run.phases, placed)})
         if command_id(run) not in self._fresh:
             turn.answered[command_id(run)] = None  # the row without a target goes first, then this one comes
-        home = run.id if self._dispatcher.has_a_home(live.view.spec(run)) else None
+        home = run if self._dispatcher.has_a_home(live.view.spec(run)) else None
         self._go(turn, live, run, self._out(run, place, worker, target.resources), home)
 
-    def _go(self, turn: Turn, live: Live, run: TaskRun, out: Out, home: str | None) -> None:
+    def _go(self, turn: Turn, live: Live, run: TaskRun, out: Out, home: TaskRun | None) -> None:
         """Send a run out with the turn."""
         dispatch = self._dispatcher.dispatch(live.view, run, live.view.spec(run), turn.now, home=home)
         self._amend(turn, live, run)

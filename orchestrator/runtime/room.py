@@ -36,6 +36,6 @@ class Room:
                 given()
 
 
-def folder_key(home: str) -> str:
-    """The name of the folder that a workspace's tasks share, told from its task run."""
-    return f"workspace-{hashlib.sha256(home.encode()).hexdigest()[:16]}"
+def folder_key(home: str, generation: int) -> str:
+    """The name of the folder that a workspace's tasks share, told from its task run and that one's generation."""
+    return f"workspace-{hashlib.sha256(home.encode()).hexdigest()[:16]}-{generation}"

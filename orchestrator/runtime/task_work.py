@@ -107,6 +107,7 @@ class TaskWork:
             keys=around.keys,
             folders=around.folders,
             home=dispatch.home,
+            home_generation=dispatch.home_generation,
         )
 
         def context_of(dispatch: Dispatch) -> Context:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.runtime.node import Node
 from tests.unit.runtime.executor_house import House, house
 
 WORKING = "io.kestra.plugin.core.flow.WorkingDirectory"
@@ -181,6 +183,30 @@ def test_a_restart_begins_with_a_new_folder(tmp_path: Path) -> None:
             assert _run(again, "write")["id"] != _run(ended, "write")["id"]
             marked = await own.call("act", execution_id=ended["id"], verb="state", args={"task_run_id": _run(again, "a")["id"], "state": "SUCCESS"})
             assert "which is gone" in marked["error"]["message"]
+
+    asyncio.run(check())
+
+
+def test_a_restart_keeps_its_folder_when_that_of_the_first_goes_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_go, gone = threading.Event(), threading.Event()
+    remove = Node.remove_working_dir
+
+    def late(node: Node, key: str) -> None:
+        may_go.wait(10)
+        remove(node, key)
+        gone.set()
+
+    monkeypatch.setattr(Node, "remove_working_dir", late)
+
+    async def check() -> None:
+        async with house(tmp_path) as own:
+            ended = await own.run(_flow(WRITE, f"{{id: sleep, type: {SLEEP}, duration: PT0.5S}}", READ, f"{{id: a, type: {FAIL}}}"))
+            await own.call("act", execution_id=ended["id"], verb="restart")
+            await own.until(ended["id"], lambda e: e["metadata"]["attemptNumber"] == 2 and _states(e)[-1] == ("sleep", "RUNNING"))
+            may_go.set()
+            await asyncio.to_thread(gone.wait, 10)
+            again = await own.ended(ended["id"])
+            assert list(_run(again, "read")["outputs"]["uris"]) == ["out/a.txt"]
 
     asyncio.run(check())
 
