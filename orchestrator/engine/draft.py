@@ -12,7 +12,7 @@ from orchestrator.engine.counters import Counters
 from orchestrator.engine.events import Command, Decision, Say
 from orchestrator.engine.leads import Lead
 from orchestrator.engine.view import ExecutionView, Resolve
-from orchestrator.model.execution import Execution, TaskRun
+from orchestrator.model.execution import Execution, Exit, TaskRun
 from orchestrator.model.flow import TaskSpec
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
@@ -36,7 +36,9 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class GiveWay:
-    """Another execution is made in place of this one: what waits for something is to be given up."""
+    """Nothing new begins in this execution: what waits for something is to be given up, or, with `stops`, all of it stopped."""
+
+    stops: bool = False
 
 
 class Draft:
@@ -97,6 +99,11 @@ class Draft:
     def held(self) -> bool:
         """Whether a person has paused the execution: nothing new begins. Where a run waits to be resumed, the others go on."""
         return self.execution.state.current is State.PAUSED and not self.counters.paused
+
+    @property
+    def leaving(self) -> Exit | None:
+        """How the execution is to end before it is through; None when it goes on, and once it has ended."""
+        return None if self.execution.state.current.ended else self.execution.exit
 
     # --- changing
 

@@ -24,11 +24,13 @@ def stop_all(draft: Draft) -> None:
     if not draft.execution.state.current.ended:
         draft.amend(state=draft.execution.state.to(State.KILLING, draft.now))
     for run in reversed(draft.view.active()):  # children before their leaders
-        _kill(draft, run)
+        known = draft.known(run.id)
+        if not known.state.current.ended:
+            _kill(draft, known)
 
 
 def give_way(draft: Draft) -> None:
-    """Another execution is made in place of this one: what runs may end, what waits for something is given up."""
+    """Nothing new begins in the execution: what runs may end, what waits for something is given up."""
     if draft.execution.state.current is State.PAUSED:
         for state in (State.RESTARTED, State.RUNNING):
             draft.amend(state=draft.execution.state.to(state, draft.now))

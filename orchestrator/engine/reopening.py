@@ -18,7 +18,7 @@ from orchestrator.model.execution import Execution, TaskRun
 from orchestrator.model.state import State
 
 NO_TASK = "No task found to restart execution from!"
-NOTHING_YET: dict[str, object] = {"after": None, "unheard": None, "broken_sla": None}  # of an execution that begins, or goes on
+NOTHING_YET: dict[str, object] = {"after": None, "unheard": None, "broken_sla": None, "exit": None}  # of an execution that begins, or goes on
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _dependent(roster: Roster, task_id: str) -> set[str]:
 
 def fresh(old: Execution, new_id: str, now: datetime) -> Execution:
     """A new execution with what started the old one, at its beginning."""
-    begun = {"state": Lifecycle.begin(now), "outputs": {}, "variables": {}, "task_run_count": 0, **NOTHING_YET}
+    begun = {"state": Lifecycle.begin(now), "outputs": {}, "variables": {}, "vars": None, "task_run_count": 0, **NOTHING_YET}
     return _child(old, new_id).model_copy(update=begun | {"metadata": _next_attempt(old)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from random import Random
 
+from orchestrator.engine.changing import take_along
 from orchestrator.engine.costing import cost_until
 from orchestrator.engine.draft import Draft, GiveWay
 from orchestrator.engine.endings import begun, closed, end_run, fail_before, try_anew, with_phase
@@ -19,7 +20,7 @@ from orchestrator.model.execution import Attempt, Cause, Phase, PhaseName, TaskR
 from orchestrator.model.flow import Retry, RetryBehavior, TaskSpec
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
-from orchestrator.model.values import Json, Label, format_duration, parse_duration
+from orchestrator.model.values import Json, format_duration, parse_duration
 from orchestrator.sdk.workspace import ROUND
 
 _WAITING = frozenset({State.CREATED, State.RETRYING, State.RESTARTED})
@@ -115,7 +116,9 @@ def on_ended(draft: Draft, event: RunEnded) -> None:
         return
     if not received(run):
         run = _receive(draft, run, outcome.at, None)
-    _take_along(draft, outcome)
+    if (refused := take_along(draft, outcome)) is not None:
+        draft.say(Level.ERROR, refused, run.id)
+        outcome = outcome.model_copy(update={"state": State.FAILED, "cause": Cause.EXCEPTION, "error": refused})
     state = _with_those_below(draft, run, State(outcome.state))
     if outcome.failed_start is not None and run.cause not in OUT_OF_TIME and run.state.current is not State.KILLING:
         on_failed_start(draft, run, outcome, outcome.failed_start)
@@ -165,16 +168,6 @@ def _with_log(attempts: tuple[Attempt, ...], outcome: Outcome | None) -> tuple[A
     return (*attempts[:-1], attempts[-1].model_copy(update={"log_file": outcome.log_file}))
 
 
-def _take_along(draft: Draft, outcome: Outcome) -> None:
-    """What a task changes of its execution: labels by key, variables."""
-    if outcome.labels:
-        labels = {label.key: label for label in draft.execution.labels}
-        labels.update({key: Label(key=key, value=value) for key, value in outcome.labels.items()})
-        draft.amend(labels=tuple(labels.values()))
-    if outcome.execution_variables:
-        draft.amend(variables={**draft.execution.variables, **outcome.execution_variables})
-
-
 # --- trying again
 
 
@@ -199,7 +192,7 @@ def _counts(draft: Draft, run: TaskRun) -> bool:
 
 
 def _try_again(draft: Draft, run: TaskRun, spec: TaskSpec, fields: dict[str, object], at: datetime) -> bool:
-    retry = _retry(draft, run, spec)
+    retry = None if draft.leaving is not None else _retry(draft, run, spec)
     if retry is None or retry.behavior is not RetryBehavior.RETRY_FAILED_TASK or not run.attempts:
         return False
     chance = Random(f"{run.id}:{len(run.attempts)}").random()  # noqa: S311 - the same for the same row, no secret

@@ -38,10 +38,12 @@ def _go_on(draft: Draft, touched: Advance) -> None:
     for roster in (lead.main, lead.errors, lead.finally_):
         if (roster is lead.errors and not _failed(draft, lead)) or (roster is lead.main and lead.ends.failed):
             continue
-        _fill(draft, lead, roster, touched.iteration if touched.branch == roster.branch else None)
+        leaves = _leaves(draft, lead) is not None and roster is not lead.finally_
+        if not leaves:
+            _fill(draft, lead, roster, touched.iteration if touched.branch == roster.branch else None)
         if draft.counters.branch((lead.owner, roster.branch)).active:
             return
-        if roster is lead.main and lead.repeat is not None and not _failed(draft, lead):
+        if roster is lead.main and lead.repeat is not None and not leaves and not _failed(draft, lead):
             ask_until(draft, lead, lead.repeat)
             return
     if not draft.counters.active(lead.owner):  # what runs beside it, too
@@ -66,6 +68,14 @@ def _wind_up(draft: Draft, leader: str | None) -> None:
         close_execution(draft, end_by_sla(draft.view.flow, draft.execution) or State.KILLED)
     else:
         _end(draft, leader, State.KILLED)
+
+
+def _leaves(draft: Draft, lead: Lead) -> State | None:
+    """What a leader ends in because the execution is to end; None for one that goes on: what `finally` has begun since."""
+    leaving = draft.leaving
+    if leaving is None or (lead.owner is not None and draft.known(lead.owner).seq >= leaving.seq):
+        return None
+    return leaving.state
 
 
 def _fill_others(draft: Draft, touched: Advance) -> None:
@@ -166,7 +176,9 @@ def _create(draft: Draft, lead: Lead, roster: Roster, spec: TaskSpec, iteration:
 
 
 def end_state(draft: Draft, lead: Lead) -> State:
-    """What the ends of all its children make of a leader."""
+    """What the ends of all its children make of a leader; one in which a task ended the execution ends as that."""
+    if (leaves := _leaves(draft, lead)) is not None:
+        return leaves
     worst = max(draft.counters.branch((lead.owner, roster.branch)).worst for roster in (lead.main, lead.errors, lead.finally_))
     worst = max(worst, RANK.get(lead.ends, 0))
     return lead.on_failure if worst == RANK[State.FAILED] else STATE_OF_RANK[worst]

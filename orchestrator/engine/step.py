@@ -68,8 +68,8 @@ def settle(draft: Draft) -> None:
             case Begin(run_id=run_id):
                 if not draft.held:  # it is begun when the execution is resumed
                     begin(draft, run_id)
-            case GiveWay():
-                give_way(draft)
+            case GiveWay(stops=stops):
+                (on_kill if stops else give_way)(draft)
             case Advance() as touched:
                 advance(draft, touched)
 
@@ -144,7 +144,10 @@ def _on_outputs(draft: Draft, event: Evaluated) -> None:
     """End the execution with its outputs; outputs that cannot be had fail it."""
     if draft.execution.state.current is not State.RUNNING or draft.counters.active(None):
         return
-    if event.error is not None:
+    if event.error is not None and draft.leaving is not None:  # they may be of tasks that never ran
+        draft.say(Level.WARN, f"The execution ends without its outputs: {event.error}")
+        close_execution(draft, draft.leaving.state)
+    elif event.error is not None:
         draft.say(Level.ERROR, event.error)
         close_execution(draft, State.FAILED)
     else:

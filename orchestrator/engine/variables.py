@@ -141,7 +141,8 @@ def _inputs(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | No
 
 
 def _vars(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | None) -> Json:
-    return dict(view.flow.variables) if view.flow.variables else MISSING
+    found = view.flow.variables if view.execution.vars is None else view.execution.vars
+    return dict(found) if found else MISSING
 
 
 def _labels(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | None) -> Json:

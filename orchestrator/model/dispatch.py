@@ -13,6 +13,7 @@ from orchestrator.model.log import Level
 from orchestrator.model.start import FailedStart
 from orchestrator.model.values import Frozen, Instant, Json
 
+ExitState = Literal["SUCCESS", "WARNING", "FAILED", "CANCELLED", "KILLED"]
 FOUND = "variables"  # the one output of a look that has found something
 
 
@@ -116,6 +117,15 @@ class Emitted(Reported):
     variables: Mapping[str, Json] = Field(default_factory=dict)
 
 
+class VariableChange(Frozen):
+    """What a task makes of its execution's variables: first some are dropped, then others put."""
+
+    put: Mapping[str, Json] = Field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    overwrite: bool = True  # False: refused when one to put is there
+    ignore_missing: bool = False  # False: refused when one to drop is not there
+
+
 class Outcome(Reported):
     """The run has ended. `state` is SUCCESS, WARNING, FAILED, KILLED or CANCELLED as the task itself sees it.
 
@@ -129,7 +139,8 @@ class Outcome(Reported):
     error: str | None = None
     failed_start: FailedStart | None = None  # the place could not begin its command; nothing of it is left there
     labels: Mapping[str, str] | None = None  # execution labels to set (core.execution.Labels)
-    execution_variables: Mapping[str, Json] | None = None
+    variables: tuple[VariableChange, ...] = ()  # of the execution
+    ends: ExitState | None = None  # what the execution is to end in (core.execution.Exit)
     log_file: str | None = None  # the URI of its lines, of a task that keeps them in a file
 
 

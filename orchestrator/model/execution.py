@@ -154,6 +154,13 @@ class Metadata(Frozen):
     depth: int | None = None  # how many executions, each started by the one before, lead to this one; None: nothing called it
 
 
+class Exit(Frozen):
+    """How an execution is to end although it is not through: a task of it said so. Runs with a `seq` below were there then."""
+
+    state: State
+    seq: int
+
+
 class Execution(Frozen):
     """One execution of a flow, without its task runs. Its JSON is the Execution shape of the REST API less `taskRunList`.
 
@@ -179,6 +186,8 @@ class Execution(Frozen):
     version: int = 0
     task_run_count: int = Field(0, alias="taskRunCount")
     broken_sla: tuple[str, ...] | None = Field(None, alias="brokenSla")  # places in the flow's list
+    vars: Mapping[str, Json] | None = None  # the flow's variables as tasks have changed them; None: as the flow has them
+    exit: Exit | None = None
     after: tuple[str, ...] | None = None  # once it has ended: the lists of tasks that run then
     unheard: bool | None = None  # and whether the conditions of listeners are still to be asked
 

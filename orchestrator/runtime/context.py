@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from orchestrator.errors import ExpressionFailed
-from orchestrator.lang.expressions import Renderer
+from orchestrator.lang.expressions import Renderer, plain
+from orchestrator.model.dispatch import VariableChange
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.values import Json, format_instant
@@ -42,6 +43,20 @@ class Reports(Ledger, Protocol):
         """Of a listener: have an execution started, and return once it is saved. Raises Stopped when that is not known."""
 
 
+@dataclass
+class Changes:
+    """What a run asks to be changed of its execution, once it has ended well."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    variables: list[VariableChange] = field(default_factory=list)
+    ends: str | None = None
+
+    def facts(self) -> dict[str, Json]:
+        """As the outcome tells it; nothing where nothing is to be changed."""
+        told = {"labels": dict(self.labels), "variables": [change.model_dump() for change in self.variables], "ends": self.ends}
+        return {name: fact for name, fact in told.items() if fact}
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a context is made of; shared by those that `with_variables` makes of it."""
@@ -58,7 +73,7 @@ class Parts:
     adopted: JobHandle | None
     start_failures: int  # of this run's job, before
     has_image: bool
-    labels: dict[str, str]
+    changes: Changes
     keys: set[str]  # of the commands started: what is left of them goes with the run
     folders: set[str]  # job keys of the working directories made
     home: str | None = None  # the task run of the workspace whose folder it has
@@ -118,7 +133,16 @@ class Context(RunContext):
         self._parts.reports.phase(name, detail)
 
     def set_labels(self, labels: Mapping[str, str]) -> None:
-        self._parts.labels.update(labels)
+        self._parts.changes.labels.update(labels)
+
+    def set_variables(self, values: Mapping[str, Json], *, overwrite: bool = True) -> None:
+        self._parts.changes.variables.append(VariableChange(put=plain(dict(values)), overwrite=overwrite))
+
+    def unset_variables(self, names: Sequence[str], *, ignore_missing: bool = False) -> None:
+        self._parts.changes.variables.append(VariableChange(drop=tuple(names), ignore_missing=ignore_missing))
+
+    def end_execution(self, state: str) -> None:
+        self._parts.changes.ends = state
 
     def seal(self, text: str) -> Json:
         if len(text) <= LONGEST_MASKED:

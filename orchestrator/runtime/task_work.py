@@ -14,7 +14,7 @@ from orchestrator.model.execution import Cause, PhaseName
 from orchestrator.model.start import FailedStart
 from orchestrator.model.values import Json
 from orchestrator.runtime.built_plugins import BuiltTasks
-from orchestrator.runtime.context import Context, Parts, Reports
+from orchestrator.runtime.context import Changes, Context, Parts, Reports
 from orchestrator.runtime.lazy_values import completed
 from orchestrator.runtime.node import Node
 from orchestrator.runtime.reaching import Known
@@ -68,7 +68,7 @@ class TaskWork:
 
     def __init__(self, dispatch: Dispatch, means: Means, around: Around, *, sealed: bool) -> None:
         self._dispatch, self._means, self._around, self._sealed = dispatch, means, around, sealed
-        self._labels: dict[str, str] = {}
+        self._changes = Changes()
 
     def facts(self) -> dict[str, Json]:
         """State, outputs, labels, cause and error of the outcome. Raises nothing."""
@@ -103,7 +103,7 @@ class TaskWork:
             adopted=dispatch.job,
             start_failures=dispatch.start_failures,
             has_image=bool(dispatch.spec.get("containerImage") or (isinstance(docker, Mapping) and docker.get("image"))),
-            labels=self._labels,
+            changes=self._changes,
             keys=around.keys,
             folders=around.folders,
             home=dispatch.home,
@@ -132,7 +132,7 @@ class TaskWork:
         return default_type(means.default_runner, group=self._dispatch.group, has_image=has_image, engine_answers=means.engine_answers, warn=warn)
 
     def _good(self, state: str, outputs: Mapping[str, Json]) -> dict[str, Json]:
-        return {"state": state, "outputs": dict(outputs), "labels": dict(self._labels) or None}
+        return {"state": state, "outputs": dict(outputs), **self._changes.facts()}
 
     def _failed(self, err: BaseException) -> dict[str, Json]:
         around = self._around

@@ -175,6 +175,18 @@ class RunContext(Protocol):
     def set_labels(self, labels: Mapping[str, str]) -> None:
         """Put labels on the execution, once this run has ended well."""
 
+    def set_variables(self, values: Mapping[str, Json], *, overwrite: bool = True) -> None:
+        """Put variables on the execution, for what runs after this; a map is merged into the one that is there.
+
+        Done once this run has ended well; without `overwrite` the run fails then when one of them is there already."""
+
+    def unset_variables(self, names: Sequence[str], *, ignore_missing: bool = False) -> None:
+        """Take variables off the execution, once this run has ended well; without `ignore_missing` it fails then when one is not there."""
+
+    def end_execution(self, state: str) -> None:
+        """Have the execution end in SUCCESS, WARNING, FAILED, CANCELLED or KILLED once this run has ended well: nothing new
+        begins but `finally`, and what runs beside may end; KILLED stops it."""
+
     def cancelled(self) -> bool:
         """Whether the run has been told to stop; a long loop looks here."""
 

@@ -285,6 +285,7 @@ class FakeContext(RunContext):
         self.job_tools = FakeTools(processes)
         self.metrics: list[tuple[str, str, float, Mapping[str, str]]] = []
         self.labels: dict[str, str] = {}
+        self.changes: list[tuple[Any, ...]] = []  # asked of the execution's variables and of its end
         self.secrets: set[str] = set()
         self.adopting = False
         self.asked_runner: Mapping[str, Json] | None = None
@@ -338,6 +339,15 @@ class FakeContext(RunContext):
 
     def set_labels(self, labels: Mapping[str, str]) -> None:
         self.labels.update(labels)
+
+    def set_variables(self, values: Mapping[str, Json], *, overwrite: bool = True) -> None:
+        self.changes.append(("put", dict(values), overwrite))
+
+    def unset_variables(self, names: Sequence[str], *, ignore_missing: bool = False) -> None:
+        self.changes.append(("drop", tuple(names), ignore_missing))
+
+    def end_execution(self, state: str) -> None:
+        self.changes.append(("end", state))
 
     def cancelled(self) -> bool:
         return self._stopped

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from orchestrator.sdk import Dynamic, Json, Parsed, RunContext, State, Task, TaskFailed, Text, labels_of, text_of, truthy
+from orchestrator.sdk import Dynamic, Json, Parsed, RunContext, State, Task, TaskFailed, Template, Text, labels_of, text_of, truthy
 
+EXIT_STATES = ("SUCCESS", "WARNING", "FAILED", "CANCELLED", "KILLED")
 SYSTEM = "system."  # labels of this prefix are the engine's own
 
 
@@ -29,6 +30,63 @@ class Labels(Task):
                 raise TaskFailed(f"System labels can only be set by Kestra itself, offending label: {key}={value}")
         ctx.set_labels(found)
         return {}
+
+
+class SetVariables(Task):
+    """Put variables on the running execution: `{{ vars.name }}` in all that runs after this. A map is merged into the map that is there."""
+
+    variables: Dynamic[Parsed[Mapping[str, Json]]] = Field(description="The values by name.", examples=[{"batch": "{{ outputs.next.value }}"}])
+    overwrite: Dynamic[bool] = Field(True, description="Whether variables that are there already may be replaced; else the task fails and sets none.")
+
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        ctx.set_variables(ctx.render(self.variables), overwrite=ctx.render(self.overwrite))
+        return {}
+
+
+class UnsetVariables(Task):
+    """Take variables off the running execution."""
+
+    variables: Dynamic[Parsed[Sequence[str]]] = Field(description="Their names.", examples=[["batch"]])
+    ignore_missing: Dynamic[bool] = Field(False, description="Whether names that are not there are passed over; else the task fails and unsets none.")
+
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        ctx.unset_variables(tuple(text_of(name) for name in ctx.render(self.variables)), ignore_missing=ctx.render(self.ignore_missing))
+        return {}
+
+
+class Exit(Task):
+    """End the running execution here: nothing new begins in it but its `finally`, and what runs beside may end."""
+
+    state: Dynamic[Text] = Field(
+        "SUCCESS", description="What it ends in: SUCCESS, WARNING, FAILED, CANCELLED or KILLED, which stops what runs.", examples=["WARNING"]
+    )
+
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        asked = ctx.render(self.state).strip().upper()
+        state = "CANCELLED" if asked == "CANCELED" else asked
+        if state not in EXIT_STATES:
+            raise TaskFailed(f"`state` must be one of {', '.join(EXIT_STATES)}, not '{asked}'")
+        ctx.end_execution(state)
+        return {}
+
+
+class Assert(Task):
+    """Fail when what must hold does not: every condition is looked at, and those that do not hold are logged."""
+
+    conditions: Sequence[Dynamic[bool | Text]] = Field(min_length=1, description="What must hold.", examples=[["{{ outputs.load.rows > 0 }}"]])
+    error_message: Dynamic[Text] | None = Field(None, description="What to fail with, in place of how many conditions do not hold.")
+
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        broken = [condition for condition in self.conditions if not truthy(ctx.render(condition))]
+        counts: dict[str, Json] = {"failed": len(broken), "success": len(self.conditions) - len(broken)}
+        ctx.metric("counter", "failed", len(broken))
+        ctx.metric("counter", "success", len(self.conditions) - len(broken))
+        for condition in broken:
+            ctx.logger.error(f"Assertion failed: {condition.source if isinstance(condition, Template) else text_of(condition)}")
+        if broken:
+            message = ctx.render(self.error_message) or f"{len(broken)} of {len(self.conditions)} assertions failed"
+            raise TaskFailed(message, outputs=counts)
+        return counts
 
 
 class Resume(Task):

@@ -157,6 +157,10 @@ def fail(task_id: str, **fields: Any) -> dict[str, Any]:
     return {"id": task_id, "type": "Fail", **fields}
 
 
+def leave(task_id: str, state: str = "SUCCESS", **fields: Any) -> dict[str, Any]:
+    return {"id": task_id, "type": "Exit", "state": state, **fields}
+
+
 def of(kind: str, task_id: str, *tasks: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
     return {"id": task_id, "type": kind, "tasks": list(tasks), **fields}
 
@@ -315,10 +319,12 @@ class Driver:
             self.send(RunEnded(outcome))
 
     def by_type(self, run: TaskRun) -> Outcome:
-        """Log succeeds, Fail fails, Return gives its `format` rendered."""
+        """Log succeeds, Fail fails, Exit ends the execution, Return gives its `format` rendered."""
         spec = self.view.spec(run)
         if spec.type == "Fail":
             return self.outcome(run, "FAILED", error="Task failure")
+        if spec.type == "Exit":
+            return self.outcome(run, "SUCCESS", ends=spec.raw["state"])
         if spec.type != "Return":
             return self.outcome(run, "SUCCESS")
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engine_driving import SECOND, Driver, a_flow, fail, log, of
+from engine_driving import SECOND, Driver, a_flow, fail, leave, log, of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +95,11 @@ def _flowables(children: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy
     return st.builds(lambda task, around, extra: {**task, **around, **extra}, plain | parallel | each | choice | pause | until, more, _EXTRAS)
 
 
-_LEAVES = st.builds(lambda make, extra: {**make("")} | extra, st.sampled_from([log, fail]), _EXTRAS)
+def _leaver(task_id: str) -> dict[str, Any]:
+    return leave(task_id)
+
+
+_LEAVES = st.builds(lambda make, extra: {**make("")} | extra, st.sampled_from([log, log, fail, _leaver]), _EXTRAS)
 _TASKS = st.recursive(_LEAVES, _flowables, max_leaves=8)
 _PROMISES = st.lists(
     st.builds(
@@ -141,11 +145,13 @@ def _an_event(driven: Driver, data: st.DataObject) -> Event:
         return data.draw(st.sampled_from(_FIRST))
     lease = max(0, run.lease - data.draw(st.sampled_from([0, 0, 0, 1])))
     ended = [RunEnded(driven.outcome(run.model_copy(update={"lease": lease}), state)) for state in ("SUCCESS", "WARNING", "FAILED", "KILLED", "SKIPPED")]
+    leaving = [RunEnded(driven.outcome(run.model_copy(update={"lease": lease}), "SUCCESS", ends=state)) for state in ("WARNING", "FAILED", "KILLED")]
     events: list[Event] = [
         Started(),
         RunReceived(run.id, lease, "w", driven.now),
         RunReceived(run.id, lease, "w", driven.now),
         *ended,
+        data.draw(st.sampled_from(leaving)),
         RunLost(run.id, lease, data.draw(st.sampled_from([Cause.WORKER_LOST, Cause.WORKER_SHUTDOWN]))),
         RunStopped(run.id, lease),
         RunRefused(run.id, data.draw(st.sampled_from([State.FAILED, State.CANCELLED])), Cause.NO_WORKER, "none"),
@@ -189,6 +195,8 @@ def _check_end(driven: Driver, *, killed: bool) -> None:
         assert driven.state in _STOPPED
     elif driven.view.execution.broken_sla:
         assert driven.state in _STOPPED or driven.state in top | {State.SUCCESS}
+    elif (leaves := driven.view.execution.exit) is not None:
+        assert driven.state is leaves.state
     else:
         order = [State.RETRIED, State.KILLED, State.CANCELLED, State.FAILED, State.WARNING, State.SUCCESS]
         assert driven.state is next((state for state in order if state in top), State.SUCCESS)
@@ -203,7 +211,7 @@ def test_any_events_in_any_order_leave_a_way_to_the_end(drawn: dict[str, Any], d
     for _ in range(data.draw(st.integers(0, 25))):
         driven.now += data.draw(st.integers(0, 4)) * SECOND
         event = _an_event(driven, data)
-        asked_to_die = asked_to_die or isinstance(event, KillAsked)
+        asked_to_die = asked_to_die or isinstance(event, KillAsked) or (isinstance(event, RunEnded) and event.outcome.ends == "KILLED")
         driven.send(event)
         _check(driven)
         if data.draw(st.integers(0, 9)) == 0:
