@@ -56,13 +56,13 @@ bench-groups: $(STAMP)  ## measure what worker groups promise
 
 soak: $(STAMP)  ## every failure of the table twenty times, every crash point, a thousand kills (about two hours, as root)
 	$(BIN)/pytest -q -m long tests
-	$(BIN)/python -m tests.soak.failures
-	$(BIN)/python -m tests.soak.crash_points
-	$(BIN)/python -m tests.soak.docker_storm
-	$(BIN)/pytest -q --timeout 1200 tests/soak/contract_in_full.py
-	$(BIN)/python -m tests.soak.crash_points --backend aws
-	$(BIN)/python -m tests.soak.gcp_crashes
-	$(BIN)/pytest -q --timeout 1800 tests/soak/gcp_in_full.py
+	$(BIN)/python -m tests.soak.failures --record
+	$(BIN)/python -m tests.soak.crash_points --backend docker --record
+	$(BIN)/python -m tests.soak.crash_points --backend aws --record
+	$(BIN)/python -m tests.soak.crash_points --backend gcp --record
+	$(BIN)/python -m tests.soak.gcp_crashes --record
+	$(BIN)/python -m tests.soak.docker_storm --record
+	$(BIN)/pytest -q --timeout 1800 tests/soak/contract_in_full.py
 
 format: $(STAMP)  ## let ruff mend and format
 	$(BIN)/ruff check --fix .

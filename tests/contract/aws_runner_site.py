@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import pytest
 
@@ -15,9 +16,9 @@ from tests.contract.docker_images import MISSING, changed_image
 
 
 class AwsRunnerSite(RunnerSite):
-    many_lines = 5_000
-    exit_codes = (0, 3, 255)  # each is a job of two containers
-    signals = (9,)
+    many_lines: ClassVar[int] = 5_000
+    exit_codes: ClassVar[Sequence[int]] = (0, 3, 255)  # each is a job of two containers
+    signals: ClassVar[Sequence[int]] = (9,)
 
     @pytest.fixture(scope="class")
     @classmethod

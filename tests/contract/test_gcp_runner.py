@@ -30,7 +30,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 class TestGoogleBatch(RunnerContract):
-    many_lines: ClassVar[int] = 20_000  # `tests.soak.gcp_in_full` reads them all
+    many_lines: ClassVar[int] = 20_000  # `tests.soak.contract_in_full` reads them all
     exit_codes: ClassVar[Sequence[int]] = (0, 3, 127, 255)
     signals: ClassVar[Sequence[int]] = (9,)
 

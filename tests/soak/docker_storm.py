@@ -20,7 +20,7 @@ import urllib.error
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from orchestrator.runtime import ray_processes
 from tests.contract.docker_images import changed_image, docker
 from tests.integration.crash_points import SOON_REAPED
 from tests.integration.local_server import ENDED, LocalServer, eventually, local_server
+from tests.soak.recording import parser, record
 
 FLOW = """
 id: storm-{name}
@@ -137,7 +138,7 @@ def left(found: Storm) -> list[str]:
     """What is still there of the runs."""
     containers = docker("ps", "-aq", "--filter", f"ancestor={found.image}").split()
     volumes = [name for name in docker("volume", "ls", "-q").split() if _is_marked(name, found.mark)]
-    return [*containers, *volumes, *map(str, folders(found.server))]
+    return [*containers, *volumes, *map(str, folders(found.server)), *orphans(found.server)]
 
 
 def _is_marked(volume: str, mark: str) -> bool:
@@ -151,6 +152,17 @@ def folders(server: LocalServer) -> Iterator[Path]:
     for base in Path(tempfile.gettempdir()).glob("orchestrator-*"):
         if base.stat().st_mtime >= server.data.stat().st_ctime - 60:
             yield from base.glob(str(Path("*", "*", "work", "storm-*")))
+
+
+def orphans(server: LocalServer) -> Iterator[str]:
+    """The processes that served a place, a spawner or a guard, and have outlived it."""
+    mark = server.mark()
+    ours = {process.pid: process for process in ray_processes.marked(mark)} if mark is not None else {}
+    for process in ours.values():
+        with suppress(psutil.Error):
+            command = " ".join(process.cmdline())
+            if " -m orchestrator." in command and process.ppid() not in ours:
+                yield f"process {process.pid}: {command}"
 
 
 @contextmanager
@@ -176,21 +188,35 @@ def leaks(found: Storm, within: float = 120) -> list[str]:
 def main() -> int:
     """1 when anything was left, or ended otherwise than it must."""
     options = _options()
+    begun = time.monotonic()
     with house(options.seed) as found:
         storm(found, runs=options.runs, blows=options.blows, at_once=options.at_once)
         print(f"blows: {dict(found.blows)}\nends: {dict(sorted(found.ends.items()))}", flush=True)
         behind = leaks(found)
-    print(f"left behind: {behind or 'nothing'}", *found.wrong, sep="\n")
+    lines = [
+        f"`tests.soak.docker_storm --runs {options.runs} --blows {options.blows} --seed {options.seed}`, {time.monotonic() - begun:.0f} s:",
+        "",
+        *(f"- {name}: {_counted(counts)}" for name, counts in (("blows", found.blows), ("ends", found.ends))),
+        f"- left behind (containers, volumes, folders, processes): {', '.join(behind) or 'nothing'}",
+        f"- ended otherwise than it must: {len(found.wrong) or 'none'}",
+    ]
+    print(*lines, *found.wrong, sep="\n")
+    if options.record:
+        record("a storm over Docker runs", lines)
     return int(bool(behind or found.wrong))
 
 
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=500)
-    parser.add_argument("--blows", type=int, default=1000)
-    parser.add_argument("--at-once", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2)))
-    return parser.parse_args()
+    found = parser(__doc__)
+    found.add_argument("--runs", type=int, default=500)
+    found.add_argument("--blows", type=int, default=1000)
+    found.add_argument("--at-once", type=int, default=12)
+    found.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2)))
+    return found.parse_args()
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.run import RESULTS, machine
 from tests.integration.failure_table import SCENARIOS, Scene, scenes
+from tests.soak.recording import parser, record
 
 HEAD = "| what happens | times | median, s | longest, s | bound, s | kept |\n| --- | ---: | ---: | ---: | ---: | ---: |"
 
@@ -26,7 +25,7 @@ HEAD = "| what happens | times | median, s | longest, s | bound, s | kept |\n| -
 def main() -> int:
     """1 when anything was lost, done twice, or over its bound."""
     options = _options()
-    names = [options.only] if options.only else list(SCENARIOS)
+    names = options.only or list(SCENARIOS)
     rows, failed = [], 0
     print(HEAD, flush=True)
     for name in names:
@@ -35,8 +34,7 @@ def main() -> int:
         rows.append(_row(name, seconds, wrong))
         print(rows[-1], flush=True)
     if options.record:
-        with RESULTS.open("a") as file:
-            file.write(f"\n## {datetime.now(UTC):%Y-%m-%d}, failures: {machine()}\n\n{HEAD}\n" + "\n".join(rows) + "\n")
+        record("failures", [HEAD, *rows])
     return int(failed > 0)
 
 
@@ -75,11 +73,10 @@ def _row(name: str, seconds: Sequence[float], wrong: int) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=20)
-    parser.add_argument("--only", choices=list(SCENARIOS))
-    parser.add_argument("--record", action="store_true", help="add the table to benchmarks/RESULTS.md")
-    return parser.parse_args()
+    found = parser(__doc__)
+    found.add_argument("--times", type=int, default=20)
+    found.add_argument("--only", choices=list(SCENARIOS), action="append", help="may be given again")
+    return found.parse_args()
 
 
 if __name__ == "__main__":
