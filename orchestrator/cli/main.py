@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, Noun] = {
     "plan": Noun("plan", "app", "Tell where each task of a flow would go, without running it."),
     "flow": Noun("flow", "app", "Check, save, list and show flows."),
     "execution": Noun("execution", "app", "List, show, follow, kill, restart and replay executions."),
-    "trigger": Noun("trigger", "app", "List, show, enable, disable and unlock triggers."),
+    "trigger": Noun("trigger", "app", "List, show, enable, disable and unlock triggers, and make up for dates."),
     "worker": Noun("worker", "app", "See and drain the workers."),
     "worker-group": Noun("worker_group", "app", "Declare, change and see worker groups."),
     "runner": Noun("runner", "app", "See what task runners have made, and remove what nobody owns."),

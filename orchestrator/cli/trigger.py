@@ -1,4 +1,4 @@
-"""`orchestrator trigger ...`: list, show, enable, disable and unlock triggers."""
+"""`orchestrator trigger ...`: list, show, enable, disable and unlock triggers; `trigger backfill` is beside this."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.cli import backfill
 from orchestrator.cli.options import HELP, AsJson, Examples, Server, Token, commands, connect
 from orchestrator.cli.speech import harmless, hint, now, put, put_json, say, table
 from orchestrator.errors import Refused
 
-app = commands("List, show, enable, disable and unlock triggers.")
+app = commands("List, show, enable, disable and unlock triggers, and make up for dates.")
+app.add_typer(backfill.app, name="backfill")
 
 Name = Annotated[str, typer.Argument(metavar="TRIGGER", help="NAMESPACE/FLOW/TRIGGER.", show_default=False)]
 LINES = 5  # of its log that are shown along with it
@@ -78,6 +80,8 @@ def show(name: Name, as_json: AsJson = False, server: Server = None, token: Toke
     put(f"{harmless(_name(state))} · {harmless(str((found.get('abstractTrigger') or {}).get('type', '')))}")
     put(f"{reason['kind']}{' · ' + harmless(about) if about else ''}")
     put(f"evaluated {ago(state.get('date'), now()) or 'never'} · next {_next(state) or 'none'}")
+    if state.get("backfill"):
+        put(f"backfill {backfill.progress(state['backfill'])}")
     query = [("namespace", namespace), ("flowId", flow), ("triggerId", trigger), ("size", str(LINES))]
     for line in reversed(client.json("GET", path("logs", "search"), query=query)["results"]):
         put(f"{clock(line['timestamp'])} {line['level']:5} {harmless(line['message'])}")

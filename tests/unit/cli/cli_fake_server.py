@@ -248,6 +248,19 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             found["state"]["disabled"] = body["disabled"]
             self._answer(200, found["state"])
 
+        def backfill(self, verb: str) -> None:
+            body = json.loads(self.body)
+            state = next(one for one in fake.triggers if _named(one, (body["namespace"], body["flowId"], body["triggerId"])))["state"]
+            if verb != "create" and "backfill" not in state:
+                return self._answer(400, {"message": "No backfill found"})
+            if verb == "create":
+                state["backfill"] = {**body["backfill"], "currentDate": body["backfill"]["start"], "paused": False}
+            elif verb == "delete":
+                del state["backfill"]
+            else:
+                state["backfill"]["paused"] = verb == "pause"
+            return self._answer(200, state)
+
         def unlock(self, *name: str) -> None:
             state = next(one for one in fake.triggers if _named(one, name))["state"]
             locked = state.pop("executionId", None)
@@ -278,6 +291,8 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
         ("POST", f"{api}/executions/([^/]+)/([^/]+)", Handler.start),
         ("GET", f"{api}/triggers/search", Handler.list_triggers),
         ("PUT", f"{api}/triggers/set-disabled", Handler.set_disabled),
+        ("PUT", f"{api}/triggers/backfill/(create|pause|unpause)", Handler.backfill),
+        ("POST", f"{api}/triggers/backfill/(delete)", Handler.backfill),
         ("GET", f"{api}/triggers/([^/]+)/([^/]+)/([^/]+)", Handler.trigger),
         ("POST", f"{api}/triggers/([^/]+)/([^/]+)/([^/]+)/unlock", Handler.unlock),
         ("GET", f"{api}/logs/search", Handler.trigger_logs),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -66,6 +67,36 @@ def test_a_trigger_is_disabled_enabled_and_unlocked(server: FakeServer, orchestr
     assert orchestrator("trigger", "unlock", NAME).err == f"unlocked {NAME}\n"
     again = orchestrator("trigger", "unlock", NAME)
     assert (again.code, "Trigger is not locked" in again.err) == (2, True)
+
+
+def test_a_backfill_is_started_shown_paused_resumed_and_cancelled(server: FakeServer, orchestrator: Command) -> None:
+    server.triggers = [_trigger()]
+    begun = orchestrator(
+        "trigger", "backfill", "start", NAME, "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-05T00:00:00Z", "-i", "day=x", "-l", "made=up", "--json"
+    )
+    asked = json.loads(begun.out)["backfill"]
+    assert (asked["inputs"], asked["labels"]) == ({"day": "x"}, [{"key": "made", "value": "up"}])
+    assert begun.err == f"making up for the dates of {NAME} from 2026-01-01T00:00:00+00:00 to 2026-01-05T00:00:00+00:00\n"
+    server.triggers[0]["state"]["backfill"]["currentDate"] = "2026-01-02T00:00:00Z"
+    assert "(25 %)" in orchestrator("trigger", "show", NAME).out
+    assert orchestrator("trigger", "backfill", "pause", NAME).err == f"paused the backfill of {NAME}\n"
+    assert next(line for line in orchestrator("trigger", "show", NAME).out.splitlines() if line.startswith("backfill ")).endswith(", paused")
+    assert orchestrator("trigger", "backfill", "resume", NAME).err == f"resumed the backfill of {NAME}\n"
+    assert orchestrator("trigger", "backfill", "cancel", NAME).err == f"cancelled the backfill of {NAME}\n"
+    again = orchestrator("trigger", "backfill", "cancel", NAME)
+    assert (again.code, "No backfill found" in again.err) == (2, True)
+
+
+def test_a_moment_without_an_offset_is_of_this_machines_zone(server: FakeServer, orchestrator: Command) -> None:
+    server.triggers = [_trigger()]
+    given = json.loads(orchestrator("trigger", "backfill", "start", NAME, "--from", "2026-01-01", "--json").out)["backfill"]
+    assert datetime.fromisoformat(given["start"]) == datetime(2026, 1, 1).astimezone()
+    assert "end" not in given
+
+
+def test_a_moment_that_is_none_is_refused(server: FakeServer, orchestrator: Command) -> None:
+    said = orchestrator("trigger", "backfill", "start", NAME, "--from", "yesterday")
+    assert (said.code, "--from takes a date or a date-time" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["hello", "company.team/hello", "a/b/c/d", "a//c"])

@@ -12,7 +12,7 @@ import typer.main
 import orchestrator
 from orchestrator.cli.main import COMMANDS, app
 
-NAMED = re.compile(r"orchestrator (?P<words>[a-z]+(?:-[a-z]+)?(?: [a-z]+(?:-[a-z]+)?)?)(?P<rest>[^:;`\"'\n]*)")
+NAMED = re.compile(r"orchestrator (?P<words>[a-z]+(?:-[a-z]+)?(?: [a-z]+(?:-[a-z]+)?){0,2})(?P<rest>[^:;`\"'\n]*)")
 OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]+")
 
 
