@@ -85,6 +85,7 @@ class Places:
         self._out: dict[str, Out] = {}
         self._waiting: dict[str, Target] = {}
         self._watched: Counter[tuple[str, str]] = Counter()  # jobs by machine or back end
+        self._left_behind: dict[str, int] = {}  # by the name of a worker that went: how many runs it held
         self.version = 0  # goes up when workers come, go or change their state
 
     # --- workers
@@ -101,7 +102,7 @@ class Places:
                 known.info = info.model_copy(update={"state": WorkerState.DRAINING}) if draining else info
         for name in set(self._workers) - {info.name for info in workers}:
             if self._workers[name].info.state is not WorkerState.SILENT:
-                del self._workers[name]
+                self._left_behind[name] = len(self._workers.pop(name).held)
         if before != {name: place.info.state for name, place in self._workers.items()}:
             self.version += 1
 
@@ -111,12 +112,18 @@ class Places:
 
     def lose(self, name: str) -> list[tuple[str, str]]:
         """Forget a place; the (task run, execution) ids it held."""
-        if self._workers.pop(name, None) is not None:
+        if (place := self._workers.pop(name, None)) is not None:
+            self._left_behind[name] = len(place.held)
             self.version += 1
         lost = [(run, out.execution_id) for run, out in self._out.items() if out.place == name]
         for run, _ in lost:
             self.release(run)
         return lost
+
+    def left_behind(self) -> Mapping[str, int]:
+        """Who went since this was asked last, and how many runs each held in its slots then."""
+        gone, self._left_behind = self._left_behind, {}
+        return gone
 
     def drain(self, name: str) -> None:
         """Send a worker nothing more: it hands back what it gets."""

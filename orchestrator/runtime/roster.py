@@ -39,8 +39,9 @@ class Roster:
         """Take in who is there now, and who is not any more."""
         self.draining.look(now)
         present = {worker.name: worker for worker in self._places.workers()}
+        left_behind = self._places.left_behind()
         for name in self._known.keys() - present.keys():
-            self._went(self._known[name], now)
+            self._went(self._known[name], now, idle=not left_behind.get(name))
         for name in present.keys() - self._known.keys():
             self._came(present[name], now)
         self._known = present
@@ -53,9 +54,9 @@ class Roster:
         if back is not None:
             del self._lost[back]
 
-    def _went(self, worker: WorkerInfo, now: datetime) -> None:
+    def _went(self, worker: WorkerInfo, now: datetime, *, idle: bool) -> None:
         self._since.pop(worker.name, None)
-        is_leaving = worker.name in self._leaving or (self.draining.of(worker.node_id) is not None and not worker.used)
+        is_leaving = worker.name in self._leaving or (self.draining.of(worker.node_id) is not None and idle)
         self._leaving.discard(worker.name)
         if worker.state is not WorkerState.STARTING and not is_leaving:  # one that is up goes by another name; one that left was not lost
             self._lost[worker.name] = worker.model_copy(update={"state": WorkerState.LOST, "used": 0, "seen": worker.seen or now})

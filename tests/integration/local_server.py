@@ -148,11 +148,12 @@ class LocalServer:
     # --- its processes
 
     def process(self, word: str) -> psutil.Process:
-        """The one process of its cluster whose title or command has that word."""
+        """The one process of its cluster whose title or command has that word, once it is there: it may just be made anew."""
         mark = self.mark()
         assert mark is not None
-        found = [p for p in ray_processes.marked(mark) if word in _title(p)]
-        assert found, f"no process {word} among {[_title(p)[:60] for p in ray_processes.marked(mark)]}"
+        found: list[psutil.Process] = eventually(
+            lambda: [p for p in ray_processes.marked(mark) if word in _title(p)], within=30, what=f"there is a process {word}"
+        )
         return found[0]
 
     def kill(self, word: str) -> None:

@@ -156,3 +156,22 @@ def test_a_drained_worker_with_nothing_to_do_that_cannot_be_reached_has_left_at_
             (folder / "go").touch()
 
     asyncio.run(check())
+
+
+def test_a_drained_worker_that_leaves_between_two_looks_with_its_work_done_was_not_lost(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with house(tmp_path, groups=("gpu",)) as own:
+            executor = own.parts.executor
+            execution = await begun(own, tmp_path / "a", "first")
+            worker = worker_of(execution)
+            await own.call("drain", worker=worker, grace="PT1M")
+            executor.roster.look(executor.clock())
+            executor.roster.look = lambda now: None  # type: ignore[method-assign]  # the next look comes late
+            (tmp_path / "a" / "go").touch()
+            await ended(own, execution)
+            executor.lookout.lost(worker, is_certain=True)
+            await executor.do(lambda turn: None)
+            del executor.roster.look
+            assert worker not in {one["name"] for one in (await own.call("fleet"))["lost"]}
+
+    asyncio.run(check())
