@@ -55,7 +55,7 @@ class Batch(BatchProperties, TaskRunner):
     backend_fields: ClassVar[tuple[str, ...]] = ("computeEnvironmentArn", "region")
 
     def backend(self) -> str:
-        return f"aws:{account_of(self.compute_environment_arn)}:{self.region}"
+        return f"aws:{account_of(self.compute_environment_arn)}:{self.region}" + (f":{self.endpoint_override}" if self.endpoint_override else "")
 
     def _backend(self) -> Backend:
         return backend_of(access_of(self))

@@ -79,6 +79,11 @@ def containers(request: Mapping[str, Any]) -> dict[str, Any]:
 # --- requests
 
 
+def test_one_account_at_two_addresses_is_two_back_ends() -> None:
+    made = [Batch.model_validate({"type": "ee.aws.runner.Batch", **GIVEN, **more}).backend() for more in ({}, {"endpointOverride": "http://127.0.0.1:5000"})]
+    assert made == ["aws:707969873520:eu-west-1", "aws:707969873520:eu-west-1:http://127.0.0.1:5000"]
+
+
 @pytest.mark.parametrize("fargate", [True, False])
 @pytest.mark.parametrize("outputs", [(), ("out/**", "x.txt")])
 @pytest.mark.parametrize("bucket", ["ours", None])

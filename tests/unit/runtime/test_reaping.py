@@ -31,6 +31,7 @@ class Yard(Rented):
     told: ClassVar[list[str]]
     region: str = "here"
     key: str = ""
+    image: str | None = None
 
     def backend(self) -> str:
         return f"yard:{self.region}"
@@ -154,14 +155,14 @@ def test_a_back_end_that_does_not_answer_is_told_and_asked_again(tmp_path: Path)
 
 
 def test_a_place_that_a_job_has_gone_to_is_asked_also_by_the_next_executor(tmp_path: Path) -> None:
-    """Its templates are kept as they were written, and rendered where the back end is asked."""
+    """Its templates are kept as they were written, and rendered where the back end is asked: as far as that goes without the run's inputs."""
 
     async def noted(own: House) -> None:
         execution, _ = await sleeping(own)
         executor = own.parts.executor
         live = executor.live[execution]
         run = live.view.runs[0]
-        written = {"type": "test.Yard", "region": "far", "key": "{{ globals.key }}"}
+        written = {"type": "test.Yard", "region": "far", "key": "{{ globals.key }}", "image": "{{ inputs.image }}"}
         spec = live.view.spec(run)
         spec = spec.model_copy(update={"raw": {**spec.raw, "taskRunner": written}})
         await executor.do(lambda turn: executor.reaping.known.note(turn, run, spec, JobHandle(key="k", runner="test.Yard", backend="yard:far")))
