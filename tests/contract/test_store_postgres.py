@@ -15,6 +15,7 @@ from orchestrator.store.port import StateStore
 from tests.contract import postgres_server
 from tests.contract.store_contract import StoreContract
 from tests.contract.store_durable_contract import DurableContract, next_version, opened
+from tests.contract.store_namespace_contract import NamespaceContract
 from tests.contract.store_search_contract import SearchContract
 from tests.contract.store_values import NOON, a_key, saved
 
@@ -54,7 +55,7 @@ def shared(server: str, admin: sa.Engine) -> str:
     return _new_database(server, admin)
 
 
-class TestPostgres(StoreContract, SearchContract, DurableContract):
+class TestPostgres(StoreContract, NamespaceContract, SearchContract, DurableContract):
     @pytest.fixture
     def store(self, shared: str) -> Iterator[StateStore]:
         with opened(shared) as store:

@@ -18,6 +18,7 @@ from orchestrator.store.opening import open_store
 from orchestrator.store.port import Condition, StateStore
 from tests.contract.store_contract import StoreContract
 from tests.contract.store_durable_contract import SECOND, DurableContract, next_version, opened
+from tests.contract.store_namespace_contract import NamespaceContract
 from tests.contract.store_search_contract import SearchContract
 from tests.contract.store_values import NOON, a_run, an_execution, saved
 
@@ -34,7 +35,7 @@ def url(file: Path) -> str:
     return f"sqlite:///{file}"
 
 
-class TestSQLite(StoreContract, SearchContract, DurableContract):
+class TestSQLite(StoreContract, NamespaceContract, SearchContract, DurableContract):
     @pytest.fixture
     def store(self, url: str) -> Iterator[StateStore]:
         with opened(url) as store:
