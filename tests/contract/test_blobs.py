@@ -1,4 +1,4 @@
-"""The bytes of files in a folder, in memory, and in a bucket of S3: the same everywhere."""
+"""The bytes of files in a folder, in memory, and in a bucket of S3 or Google's storage: the same everywhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from moto.server import ThreadedMotoServer
 from orchestrator.errors import BadSettings, NotFound, StoreUnavailable
 from orchestrator.runtime import ray_processes
 from orchestrator.store.blobs import Blobs, open_blobs
+from tests.contract.gcp_site import BUCKET, an_emulator
 
 KEYS = {"key": "tester", "secret": "tester"}
 
@@ -33,18 +34,26 @@ def s3() -> Iterator[str]:
         server.stop()
 
 
-@pytest.fixture(params=["folder", "memory", "s3"])
+@pytest.fixture(scope="module")
+def gs() -> Iterator[str]:
+    """The address of a server of Google Cloud Storage's protocol."""
+    with an_emulator() as made:
+        yield made.url
+
+
+@pytest.fixture(params=["folder", "memory", "s3", "gs"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     places: dict[str, Callable[[], Blobs]] = {
         "folder": lambda: open_blobs(tmp_path, None, {}),
         "memory": lambda: open_blobs(tmp_path, f"memory://{uuid.uuid4().hex}", {}, check=True),
         "s3": lambda: open_blobs(tmp_path, "s3://files/some/prefix", {**KEYS, "endpoint_url": request.getfixturevalue("s3")}, check=True),
+        "gs": lambda: open_blobs(tmp_path, f"gs://{BUCKET}/some/prefix", {"token": "anon", "endpoint_url": request.getfixturevalue("gs")}, check=True),
     }
     return places[request.param]()
 
 
 def test_a_blob_is_given_back_whole_and_from_any_position(blobs: Blobs) -> None:
-    data = bytes(range(256)) * 12_000
+    data = bytes(range(256)) * 48_000  # more than is sent in one piece
     blob, size = blobs.write(io.BytesIO(data))
     assert size == len(data)
     with blobs.open(blob) as file:

@@ -235,8 +235,9 @@ def _parted(body: bytes, kind: str) -> tuple[str, bytes]:
         raise ValueError("a multipart upload needs a boundary")
     boundary = b"--" + found[1].encode()
     _, described, content, *_ = body.split(boundary, 3)
-    described, content = described.partition(b"\r\n\r\n")[2], content.partition(b"\r\n\r\n")[2]
-    return str(json.loads(described)["name"]), content.removesuffix(b"\r\n")
+    line = b"\r\n" if described.startswith(b"\r\n") else b"\n"  # some senders end their lines with the second alone
+    described, content = described.partition(line * 2)[2], content.partition(line * 2)[2]
+    return str(json.loads(described)["name"]), content.removesuffix(line)
 
 
 class Storage:
