@@ -183,13 +183,15 @@ def test_a_saved_handle_is_adopted_and_its_lines_keep_their_offsets(house: House
     assert own == [(2 << 40) + (1 << 39)]
 
 
+@pytest.mark.parametrize(("cause", "state"), [("KILLED", "KILLED"), ("TIMEOUT", "FAILED")])
 @pytest.mark.parametrize("step", ["start", "wait", "collect"])
-def test_a_stop_at_any_step_leaves_nothing_and_is_seen_gone_before_killed(house: House, site: Site, step: str) -> None:
+def test_a_kill_or_timeout_at_any_step_leaves_nothing_and_is_seen_gone_before_it_is_told(house: House, site: Site, step: str, cause: str, state: str) -> None:
     site.at[step] = threading.Event()
     house.run({"type": "test.Script"})
     site.until(step)
-    house.stop()
-    assert house.executor.outcome()["state"] == "KILLED"
+    house.stop(cause=cause)
+    outcome = house.executor.outcome()
+    assert (outcome["state"], outcome["cause"]) == (state, cause)
     assert site.made == set()
     assert site.done[-1] == "remove"
 
