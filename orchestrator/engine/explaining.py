@@ -164,6 +164,15 @@ def explain_leader(run: TaskRun, children: Sequence[TaskRun]) -> Explanation:
     return _of_run(run, Reason.WAITING_FOR_TASKS, f"It leads others and waits for {len(waits)} of them: {names}", fix, run.state.last, evidence)
 
 
+def explain_called(run: TaskRun, going: Sequence[str]) -> Explanation:
+    """What a run waits for that has started executions."""
+    evidence: dict[str, Json] = {"executions": list(going[:_MOST_NAMED]), "goingOn": len(going)}
+    fix = f"orchestrator explain {going[0]} tells what that one waits for"
+    names = ", ".join(going[:_MOST_NAMED]) + (" ..." if len(going) > _MOST_NAMED else "")
+    since = run.phases[-1].at if run.phases else run.state.last
+    return _of_run(run, Reason.WAITING_FOR_EXECUTION, f"It waits for {len(going)} that it has started: {names}", fix, since, evidence)
+
+
 def explain_dated(execution: Execution) -> Explanation:
     """Why an execution that is to begin later has not begun."""
     date = format_instant(execution.schedule_date) if execution.schedule_date is not None else ""

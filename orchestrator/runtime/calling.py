@@ -93,6 +93,11 @@ class Calling:
         """A run has ended."""
         self._calls.pop(run.id, None)
 
+    def going(self, run: TaskRun) -> tuple[str, ...]:
+        """The executions that a run has started and waits for, and that have not ended."""
+        calls = self._calls.get(run.id)
+        return tuple(calls.going) if calls is not None and calls.lease == run.lease else ()
+
     def kill_below(self, execution_id: str) -> None:
         """End all that an execution has started, waited for or not."""
         for called in list(self._below.get(execution_id, ())):

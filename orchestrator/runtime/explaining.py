@@ -6,6 +6,7 @@ import json
 
 from orchestrator.engine.explaining import (
     InLine,
+    explain_called,
     explain_dated,
     explain_failed,
     explain_leader,
@@ -70,6 +71,8 @@ class Explaining:
         executor = self._executor
         if run.state.current is State.PAUSED:
             return explain_waiting(run, live.view.lead(run).wait)
+        if run.state.current is not State.KILLING and (going := executor.calling.going(run)):
+            return explain_called(run, going)
         queued, target = executor.placing.queued(run.id), executor.places.target_of(run.id)
         if queued is None or target is None or run.state.current is State.KILLING:
             return explain_run(run, executor.places.state_of(run.placement.worker if run.placement else None), executor.clock())

@@ -45,6 +45,21 @@ def test_a_run_that_is_tried_again_later_tells_when_and_what_went_wrong(tmp_path
     in_house(tmp_path, check)
 
 
+def test_a_run_that_waits_for_an_execution_it_has_started_names_it(tmp_path: Path) -> None:
+    calls = "id: calls\nnamespace: house\ntasks:\n  - {id: sub, type: io.kestra.plugin.core.flow.Subflow, namespace: house, flowId: s, wait: true}\n"
+
+    async def check(own: House) -> None:
+        await own.flow(sleeper())
+        begun = await own.run(calls, wait=False)
+        told = await own.until_explained(begun["id"], "WAITING_FOR_EXECUTION")
+        (child,) = told["evidence"]["executions"]
+        assert (told["taskId"], told["evidence"]["goingOn"]) == ("sub", 1)
+        assert told["fix"].startswith(f"orchestrator explain {child} ")
+        await running(own, {"id": child})
+
+    in_house(tmp_path, check)
+
+
 def test_a_run_whose_expressions_are_being_rendered_says_so(tmp_path: Path) -> None:
     release = threading.Event()
 
