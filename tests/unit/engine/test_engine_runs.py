@@ -9,6 +9,7 @@ import pytest
 from engine_driving import EPOCH, SECOND, Driver, a_flow, fail, log, of
 
 from orchestrator.engine.events import RunEnded, RunLost, RunReceived, RunRefused, RunStopped, SetTimer, TimerFired, TimerKind
+from orchestrator.model.dispatch import VariableChange
 from orchestrator.model.execution import Cause, PhaseName
 from orchestrator.model.state import State
 
@@ -86,11 +87,11 @@ def test_a_failed_run_keeps_its_outputs_cause_and_error() -> None:
 def test_labels_and_variables_of_an_outcome_go_to_the_execution() -> None:
     driven = _first(log("t"))
     run = driven.waiting.popleft().run
-    driven.send(RunEnded(driven.outcome(run, "SUCCESS", labels={"a": "1"}, execution_variables={"x": 1})))
-    driven.send(RunEnded(driven.outcome(driven.waiting.popleft().run, "SUCCESS", labels={"a": "2", "b": "3"}, execution_variables={"y": 2})))
+    driven.send(RunEnded(driven.outcome(run, "SUCCESS", labels={"a": "1"}, variables=(VariableChange(put={"x": 1}),))))
+    driven.send(RunEnded(driven.outcome(driven.waiting.popleft().run, "SUCCESS", labels={"a": "2", "b": "3"}, variables=(VariableChange(put={"y": 2}),))))
     execution = driven.view.execution
     assert {label.key: label.value for label in execution.labels} == {"a": "2", "b": "3"}
-    assert execution.variables == {"x": 1, "y": 2}
+    assert execution.vars == {"x": 1, "y": 2}
 
 
 # --- retries

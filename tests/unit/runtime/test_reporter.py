@@ -55,7 +55,8 @@ def test_what_is_sent_is_what_the_executor_reads(executor: Executor, reporter: R
     assert (said.lines[0].message, said.metrics[0]["name"], outcome.outputs) == ("näh", "n", {"a": 1})
 
 
-def test_received_and_a_quick_outcome_travel_in_one_call(executor: Executor, reporter: Reporter) -> None:
+def test_received_and_a_quick_outcome_travel_in_one_call(executor: Executor, reporter: Reporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.runtime.reporter.SMALL_DELAY", 60.0)  # what follows later than that cannot
     reporter.put(report("received"), soon=True)
     reporter.put(report("outcome", state="SUCCESS"))
     executor.until(lambda: executor.of("outcome"))
