@@ -64,8 +64,9 @@ class Bucket:
         """Raises BadSettings for a URL that nothing installed understands."""
         import fsspec  # type: ignore[import-untyped]
 
-        # Else gcsfs asks what kind of bucket it is, by gRPC: another right to be given, and a minute of waiting where only HTTP gets through.
-        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        # Not gcsfs's own choice, which asks what kind of bucket it is, by gRPC: another right, and a minute of waiting where only HTTP gets through.
+        for scheme in ("gs", "gcs"):
+            fsspec.register_implementation(scheme, "gcsfs.core.GCSFileSystem", clobber=True)
         scheme, found, _ = url.partition("://")
         try:
             self._files, self._root = fsspec.core.url_to_fs(url, **options)
