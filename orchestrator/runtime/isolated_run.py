@@ -42,18 +42,18 @@ class IsolatedRun:
             return {}
         except (OrchestratorError, OSError) as err:
             return self._failed(str(err), Cause.START_FAILED)
+        commands = IsolatedCommands(child.frames, self._around)
         with self._holding:
-            heard = self._heard(child)
+            heard = self._heard(child, commands)
         if heard is not None and heard["more"]:
             child.release()
-            self._around.reports.afterwards(child.finish)
+            self._around.reports.afterwards(lambda: child.finish(lambda: _serve(child, commands)))
             return dict(heard["facts"])
         ended = child.gone(0.0 if self._around.stop else LAST_WORDS)
         return dict(heard["facts"]) if heard is not None else self._died(ended)
 
-    def _heard(self, child: Child) -> dict[str, Any] | None:
+    def _heard(self, child: Child, commands: IsolatedCommands) -> dict[str, Any] | None:
         """Its outcome; None when it ended without one."""
-        commands = IsolatedCommands(child.frames, self._around)
         request = {"dispatch": self._dispatch.model_dump(mode="json"), "sealed": self._sealed}
         with suppress(OSError, ValueError, LookupError, TypeError):  # it died already, or what it said is not of ours
             if self._around.stop:
@@ -129,6 +129,13 @@ class IsolatedRun:
     def _failed(self, message: str, cause: Cause = Cause.EXIT_CODE) -> dict[str, Json]:
         self._around.log.error(message)
         return {"state": "FAILED", "cause": cause, "error": message}
+
+
+def _serve(child: Child, commands: IsolatedCommands) -> None:
+    """Do what a child whose outcome is known still asks of its commands, until it ends; all else it says is nobody's any more."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        while (told := child.frames.receive()) is not None:
+            commands.take(told)
 
 
 def _line(at: str, level: str, message: str, offset: int) -> SaidLine:

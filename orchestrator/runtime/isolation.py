@@ -79,11 +79,17 @@ class Child:
         if self._waiting is None:
             self.frames.hush()  # it has not begun, and ends when it finds nobody there
         elif not self._released:
-            self.frames.tell({"stop": cause})
+            deadline = time.monotonic() + GRACE
+            while not self.frames.tell({"stop": cause}):  # somebody else is saying something to it, or it takes nothing
+                if self._over.wait(TICK):
+                    return None
+                if self._may_kill.is_set() and time.monotonic() >= deadline:
+                    return self._kill()
             while not self._over.wait(GRACE):
                 if self._may_kill.is_set():
                     return self._kill()
                 self._may_kill.wait()
+        return None
 
     def _kill(self) -> None:
         self._killed = True
@@ -111,9 +117,11 @@ class Child:
         """Its outcome is known, and it has something to do once that is saved: a stop is no longer for it."""
         self._released = True
 
-    def finish(self) -> None:
-        """The outcome is saved: let it do what it has put off, and end."""
-        self.frames.tell({"kept": True})
+    def finish(self, serve: Callable[[], None]) -> None:
+        """The outcome is saved: let it do what it has put off, with `serve` doing what it asks for meanwhile, and end."""
+        threading.Thread(target=serve, name="tidying", daemon=True).start()
+        while not (self.frames.tell({"kept": True}) or self._over.wait(TICK)):
+            continue
         self.gone(LONGEST_TIDYING)
 
 

@@ -327,6 +327,7 @@ def test_problems_are_shown_with_their_line_and_a_caret() -> None:
     )
 
 
+@pytest.mark.alone
 def test_a_typical_flow_is_checked_in_a_few_milliseconds() -> None:
     tasks = "".join(f'  - {{id: t{n}, type: Log, message: "{{{{ inputs.a }}}} {n}"}}\n' for n in range(20))
     text = HEAD + "inputs: [{id: a, type: STRING}]\ntasks:\n" + tasks

@@ -10,13 +10,14 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from orchestrator.runtime.frames import Frames
 from orchestrator.runtime.spawner_process import RUN, SPAWNER
 from tests.unit.runtime.isolated_house import alive, done, isolated_house, killed, pids_in, run, until, zygote_of
 from tests.unit.runtime.isolated_tasks import SECRET, TASKS, recipe
@@ -271,6 +272,34 @@ def test_its_commands_end_with_it_when_it_is_killed(house: House, tmp_path: Path
     assert killed(house)[0]["state"] == "KILLED"
     assert not [pid for pid in pids if alive(pid)]
     house.until_idle()
+
+
+@pytest.fixture
+def busy_line(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Every line is in use the first times that something is to be said on it at once; gives how often it was tried."""
+    plain, tries = Frames.tell, list[bool]()
+
+    def tell(frames: Frames, value: Any) -> bool:
+        tries.append(len(tries) >= 3)
+        return tries[-1] and plain(frames, value)
+
+    monkeypatch.setattr(Frames, "tell", tell)
+    return lambda: len(tries)
+
+
+def test_a_stop_that_finds_the_line_in_use_is_said_again(house: House, tmp_path: Path, busy_line: Callable[[], int]) -> None:
+    house.run(shell(f"echo $$ >> {tmp_path}/pids; sleep 300"))
+    (pid,) = pids_in(tmp_path / "pids")
+    outcome, took = killed(house)
+    assert (outcome["state"], alive(pid), busy_line() > 3, took < 10) == ("KILLED", False, True, True)
+    house.until_idle()
+
+
+def test_a_child_learns_that_its_outcome_is_saved_although_the_line_was_in_use(house: House, busy_line: Callable[[], int]) -> None:
+    house.run(shell("true"))
+    assert house.executor.outcome()["state"] == "SUCCESS"
+    house.until_idle()
+    assert busy_line() > 3
 
 
 def test_a_task_described_by_text_may_be_isolated(house: House) -> None:
