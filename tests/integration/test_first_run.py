@@ -153,6 +153,7 @@ def _read_until(terminal: int, words: bytes) -> bytes:
     return told
 
 
+@pytest.mark.long
 def test_what_a_killed_launcher_left_is_ended_by_stop(shell: Shell) -> None:
     launcher = shell.begin("server", "local")
     eventually(lambda: any("ray_boot up" in line for line in shell.processes()), within=60, what="Ray runs")

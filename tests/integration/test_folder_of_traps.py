@@ -23,6 +23,7 @@ tasks:
 NAMES = ("orchestrator", "orchestrator_plugins", "plugins", "sqlalchemy", "secrets")
 
 
+@pytest.mark.long
 def test_a_run_in_a_folder_of_modules_named_like_ours_starts_a_server_that_loads_none(tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / name).mkdir()

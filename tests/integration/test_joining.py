@@ -264,6 +264,7 @@ def test_a_machine_whose_own_node_dies_joins_again(server: LocalServer, tmp_path
         assert "The cluster went away: waiting for it to come back" in found.said()
 
 
+@pytest.mark.long
 def test_a_machine_that_was_killed_is_shown_as_lost(server: LocalServer, tmp_path: Path) -> None:
     found = Machine(server, tmp_path, "killed", "--worker-group=cpu", token=ADMIN)
     try:

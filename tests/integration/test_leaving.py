@@ -130,6 +130,7 @@ def test_what_outlasts_the_grace_is_handed_back_and_ends_elsewhere_exactly_once_
         assert said.count("through") == 1
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_it_at_once_and_what_ran_is_sent_again_as_lost(server: LocalServer, tmp_path: Path) -> None:
     with two(server, tmp_path, "abrupt") as machines:
         first = at_work(server, tmp_path / "a", "abrupt", "cut")
@@ -208,6 +209,7 @@ def test_containers_of_a_leaving_machine_end_within_the_grace_or_begin_anew_else
         assert "Sent again: WORKER_SHUTDOWN" in server.logs(long["id"])
 
 
+@pytest.mark.long
 def test_a_run_with_resources_of_its_own_is_handed_back_too(server: LocalServer, tmp_path: Path) -> None:
     with two(server, tmp_path, "roomy", "--grace=2s") as machines:
         first = at_work(server, tmp_path / "a", "roomy", "own", how=f"{PROCESS}\n    resources: {{cpu: 0.5}}")

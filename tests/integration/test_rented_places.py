@@ -70,6 +70,7 @@ def command(server: LocalServer, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_a_supervisor_whose_machine_is_drained_hands_its_jobs_over_and_they_go_on(server: LocalServer, yard: Path, tmp_path: Path) -> None:
     with ExitStack() as machines:
         for name in ("one", "other"):

@@ -93,6 +93,7 @@ def test_the_prices_of_the_page_are_read(tmp_path: Path) -> None:
     assert [price.service for price in load({}, {}, file).price_book[:2]] == ["aws-fargate", "worker-group"]
 
 
+@pytest.mark.long
 def test_after_a_crash_a_live_job_is_adopted_leftovers_go_and_others_are_left_alone(server: LocalServer, planted: Planted, tmp_path: Path) -> None:
     execution = server.execute(server.flow(FLOW))["id"]
     eventually(lambda: "begun" in server.logs(execution), within=30, what="the container prints")

@@ -51,6 +51,7 @@ def objects(url: str) -> list[str]:
     return [one["Key"] for one in client.list_objects_v2(Bucket="files").get("Contents", ())]
 
 
+@pytest.mark.long
 def test_files_of_executions_lie_in_the_bucket_and_go_with_it(tmp_path: Path, s3: str) -> None:
     boto3.client("s3", endpoint_url=s3, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x").create_bucket(Bucket="files")
     (tmp_path / "orchestrator.yaml").write_text(SETTINGS.format(url=s3))

@@ -117,6 +117,7 @@ def test_the_launcher_and_the_raylet_die_and_the_same_command_goes_on(tmp_path: 
         server.end()
 
 
+@pytest.mark.long
 def test_a_launcher_killed_alone_is_followed_by_one_that_adopts_what_lives(tmp_path: Path) -> None:
     folder = tmp_path / "lines"
     folder.mkdir()
