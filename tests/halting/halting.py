@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.sdk import Job, JobExit, JobHandle, JobTools, LogSink, TaskRunner, Text
+from orchestrator_plugins.docker import following
 from orchestrator_plugins.docker.client import Engine
 from orchestrator_plugins.docker.runner import Docker
 
@@ -36,10 +37,10 @@ def point(name: str) -> None:
         time.sleep(0.01)
 
 
-def halting_after(client: type, *calls: str) -> None:
-    """Make a point `after CALL` of every one of a client's calls."""
+def halting_after(client: Any, *calls: str) -> None:
+    """Make a point `after CALL` of every one of a client's, or a module's, calls."""
     for name in calls:
-        setattr(client, name, _halting(getattr(client, name), name))
+        setattr(client, name, _halting(getattr(client, name), name.lstrip("_")))
 
 
 def _halting(call: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -103,4 +104,5 @@ class HaltingDocker(Halting, Docker):
     type: str = "test.HaltingDocker"
 
 
-halting_after(Engine, "image_user", "create", "put", "start", "wait")
+halting_after(Engine, "image_user", "create", "put", "start")
+halting_after(following, "_inspected")  # its log has ended; that it has too is just being learned

@@ -90,7 +90,7 @@ BACKENDS = {
             "line 0 taken",
             "line 3 taken",
             "line 6 taken",
-            "after wait",
+            "after inspected",
             "end seen",
             "collected",
             "outcome saved",
