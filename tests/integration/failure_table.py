@@ -63,9 +63,10 @@ class Scene:
         return Joined(process, name, mark_of_node(self.up(group)[name]))
 
     def settled(self) -> bool:
-        """Whether the server is well and has no worker but its own."""
+        """Whether the server is well and has no worker but its own; those that are shown as lost do not count."""
         try:
-            return self.server.healthy() and [one["group"] for one in self.server.call("GET", "/api/v1/workers")["workers"]] == [""]
+            there = [one for one in self.server.call("GET", "/api/v1/workers")["workers"] if one["state"] != "lost"]
+            return self.server.healthy() and [(one["group"], one["state"]) for one in there] == [("", "up")]
         except OSError:
             return False
 
