@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from orchestrator.runtime.ray_processes import free_ports
 
 READY_LIMIT = 90.0  # seconds until flows can be run
 STOP_LIMIT = 20.0  # seconds from SIGTERM to its end
@@ -46,7 +47,7 @@ def local_server(
     Raises NotReady.
     """
     folder = Path(tempfile.mkdtemp(prefix="orch-"))
-    url = f"http://127.0.0.1:{port or free_port()}"
+    url = f"http://127.0.0.1:{port or free_ports(1)[0]}"
     try:
         with open(folder / "words", "w+") as words:
             process = _started(orchestrator, folder, url, {**os.environ, **(environ or {})}, show or words)
@@ -57,13 +58,6 @@ def local_server(
                 end(process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _started(orchestrator: Path, folder: Path, url: str, environ: Mapping[str, str], words: IO[str]) -> subprocess.Popen[bytes]:

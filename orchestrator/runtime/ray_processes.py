@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -23,6 +23,7 @@ from orchestrator.runtime import clean_process
 
 MARK = "ORCHESTRATOR_CLUSTER"
 START_LIMIT = 90.0  # seconds for `ray start`
+_PORTS, _TRIES = (20000, 32000), 200
 # What no process of Ray, and so no worker, may inherit from the one who started it.
 _PRIVATE = ("SECRET_", "ORCHESTRATOR_API_TOKEN", "ORCHESTRATOR_ENCRYPTION_SECRET_KEY", "ORCHESTRATOR_DATABASE", "RAY_JOB", "RAY_ADDRESS", "KESTRA_", "ENV_")
 
@@ -53,15 +54,23 @@ def new_mark() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """That many ports nobody listens on now."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in held]
-    finally:
-        for one in held:
-            one.close()
+    """That many ports nobody listens on now.
+
+    Not of those that systems give to whoever asks for any (Linux: from 32768 on), nor of Ray's workers' (up to 19999): one
+    that is free now is not taken by chance before the one it is meant for listens there.
+    """
+    with ExitStack() as held:
+        return [_free_port(held) for _ in range(count)]
+
+
+def _free_port(held: ExitStack) -> int:
+    """One of them, held until `held` ends."""
+    for tries in range(_TRIES + 1):
+        one = held.enter_context(socket.socket())
+        with suppress(OSError):
+            one.bind(("", _PORTS[0] + secrets.randbelow(_PORTS[1] - _PORTS[0]) if tries < _TRIES else 0))
+            return int(one.getsockname()[1])
+    raise Unavailable("no port is free on this machine")
 
 
 def write_token(path: Path, token: str | None = None) -> str:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.runtime.ray_processes import free_ports
 from tests.conftest import docker_answers
-from tests.local_server import READY_LIMIT, end, free_port
+from tests.local_server import READY_LIMIT, end
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -93,7 +94,7 @@ class Typist:
 def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
     assert any(command.mark == "background" for command in COMMANDS)
     with ExitStack() as running:
-        typist = Typist(free_port(), tmp_path / "data", running)
+        typist = Typist(free_ports(1)[0], tmp_path / "data", running)
         for command in COMMANDS:
             if command.mark != "docker" or os.environ.get("CI") == "true" or docker_answers():
                 typist.type(command)
