@@ -53,9 +53,10 @@ def test_rays_processes_get_nothing_that_is_the_servers_alone() -> None:
 class Head:
     """`head.sh` with a `ray` and an `orchestrator` that note what becomes of them."""
 
-    def __init__(self, folder: Path, *, server: str = "sleep 60 & wait $!", health: str = "exit 0") -> None:
+    def __init__(self, folder: Path, *, server: str = "sleep 60 & wait $!", health: str | None = None) -> None:
         self.said = folder / "said"
         self.said.write_text("")
+        health = health or f"grep -q 'ray start' '{self.said}'; exit $?"  # it is well once it has begun
         self._program(folder / "ray", f'if [ "$1" = health-check ]; then {health}; fi\n' + self._noting("ray", "sleep 60 & wait $!"))
         self._program(folder / "orchestrator", self._noting("server", server))
         environ = {"PATH": f"{folder}:{os.environ['PATH']}", "KUBERAY_GEN_RAY_START_CMD": "ray start --head --resources='{\"a:b\": 1}'"}
