@@ -126,7 +126,7 @@ def storm(found: Storm, *, runs: int, blows: int, at_once: int) -> None:
             while begun < runs and len(found.going) < at_once:
                 found.begin()
                 begun += 1
-            if found.blows.total() < blows:
+            while found.blows.total() < blows * begun / runs:  # spread evenly over the runs
                 found.strike()
             found.collect()
         except (urllib.error.URLError, OSError, AssertionError, psutil.Error):
