@@ -51,6 +51,7 @@ KINDS = {  # of runs: how they end when nobody kills them
     "late": ({"grace": "PT0S", "timeout": "timeout: PT2S", "seconds": "60"}, "FAILED"),
 }
 BLOWS = {"kill": 90, "supervisor": 6, "executor": 4}  # of a hundred; a timeout comes with its run
+LOST_TOO_OFTEN = "workers were lost while they held it"  # three may be: then a run is given up
 PAUSE = 0.2  # seconds between two blows, on average
 
 
@@ -98,8 +99,13 @@ class Storm:
             if found in ENDED:
                 del self.going[one]
                 self.ends[f"{kind}: {found}"] += 1
-                if found not in ({KINDS[kind][1], "KILLED"} if one in self.killed else {KINDS[kind][1]}):
-                    self.wrong.append(f"{one} ({kind}) ended {found}: {self.server.logs(one)[-3:]}")
+                if found in ({KINDS[kind][1], "KILLED"} if one in self.killed else {KINDS[kind][1]}):
+                    continue
+                said = self.server.logs(one)[-3:]
+                if found == "FAILED" and said and LOST_TOO_OFTEN in said[-1]:
+                    self.ends["of them: more than three supervisors were killed under it"] += 1
+                else:
+                    self.wrong.append(f"{one} ({kind}) ended {found}: {said}")
 
 
 def supervisors(server: LocalServer) -> list[psutil.Process]:
