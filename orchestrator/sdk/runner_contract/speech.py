@@ -17,7 +17,7 @@ class SpeechContract(RunnerSite):
 
     def test_a_signal_is_128_and_its_number(self, job: MakeJob, finish: Finish) -> None:
         codes = [finish(job(f"sh -c 'kill -{number} $$'; exit $?"))[0].code for number in self.signals]
-        assert codes == [128 + number for number in self.signals]
+        assert codes == [128 + number for number in self.signals], dict(zip(self.signals, codes, strict=True))
 
     def test_lines_of_both_streams_arrive(self, job: MakeJob, finish: Finish) -> None:
         heard = finish(job("echo out; echo err >&2; echo; echo end"))[1]
