@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from orchestrator.engine.draft import Draft, GiveWay
+from orchestrator.engine.variables import vars_of
 from orchestrator.errors import Refused
 from orchestrator.model.dispatch import Outcome, VariableChange
 from orchestrator.model.execution import Exit
@@ -31,15 +32,10 @@ def take_along(draft: Draft, outcome: Outcome) -> str | None:
 
 
 def _changed(draft: Draft, changes: Sequence[VariableChange]) -> Mapping[str, Json]:
-    shown = variables_of(draft)
+    shown = vars_of(draft.view.flow, draft.execution)
     for change in changes:
         shown = changed(shown, change)
     return shown
-
-
-def variables_of(draft: Draft) -> Mapping[str, Json]:
-    """The variables of the execution as they are now."""
-    return draft.execution.vars if draft.execution.vars is not None else draft.view.flow.variables
 
 
 def changed(variables: Mapping[str, Json], change: VariableChange) -> Mapping[str, Json]:

@@ -12,7 +12,8 @@ from orchestrator.engine.paths import MISSING
 from orchestrator.engine.standing import is_home
 from orchestrator.engine.tree import type_of
 from orchestrator.engine.view import ExecutionView
-from orchestrator.model.execution import TaskRun
+from orchestrator.model.execution import Execution, TaskRun
+from orchestrator.model.flow import Flow
 from orchestrator.model.values import Json, Label
 
 Wanted = frozenset[tuple[str, ...]]
@@ -141,8 +142,13 @@ def _inputs(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | No
 
 
 def _vars(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | None) -> Json:
-    found = view.flow.variables if view.execution.vars is None else view.execution.vars
+    found = vars_of(view.flow, view.execution)
     return dict(found) if found else MISSING
+
+
+def vars_of(flow: Flow, execution: Execution) -> Mapping[str, Json]:
+    """The flow's variables, as tasks of the execution have changed them."""
+    return flow.variables if execution.vars is None else execution.vars
 
 
 def _labels(view: ExecutionView, run: TaskRun | None, names: frozenset[str] | None) -> Json:

@@ -15,6 +15,7 @@ from orchestrator import registry
 from orchestrator.sdk import Json, Level, TaskFailed
 from orchestrator.sdk.fakes import FakeContext
 from orchestrator_plugins.docker.runner import Docker
+from tests.conftest import missing
 from tests.unit.plugins.test_script_dependencies import PACKAGE, USES, wheel
 
 pytestmark = pytest.mark.docker
@@ -30,7 +31,7 @@ def engine(*arguments: str | Path) -> str:
 def image_with_uv() -> Iterator[str]:
     """`test/python` with uv in it."""
     if not UV.exists():
-        pytest.skip("no uv here")
+        missing("uv")
     name = f"test/python-uv-{uuid.uuid4().hex[:8]}"
     container = engine("create", "--label", f"test.run={name}", "test/python")
     try:

@@ -19,6 +19,7 @@ from orchestrator.sdk import Json, Level, TaskFailed
 from orchestrator.sdk.fakes import FakeContext, LocalProcesses
 from orchestrator_plugins.process.runner import Process
 from orchestrator_plugins.scripts.script import Running
+from tests.conftest import missing
 
 PACKAGE = "orchestrator_tests_greeting"  # no index knows it
 USES = "import greeting\nprint(greeting.word)\n"
@@ -76,7 +77,7 @@ def kept(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize("manager", ["UV", "PIP"])
 def test_packages_are_there_when_the_script_begins(ctx: FakeContext, wheels: Path, manager: str) -> None:
     if manager == "UV" and shutil.which("uv", path=str(Path(sys.executable).parent)) is None:
-        pytest.skip("no uv here")
+        missing("uv")
     outputs = run(ctx, script=USES, dependencies=["{{ name }}==1.0"], packageManager=manager, env=offline(wheels))
     assert (outputs["exitCode"], said(ctx)) == (0, ["hello"])
 

@@ -60,42 +60,34 @@ finally:
     asyncio.run(check())
 
 
-def test_an_exit_that_kills_stops_what_runs_beside_it(tmp_path: Path) -> None:
-    source = f"""
+def _beside(state: str, lasts: str) -> str:
+    """An exit beside a task that lasts longer."""
+    return f"""
 id: f
 namespace: house
 tasks:
   - id: many
     type: {CORE}.flow.Parallel
     tasks:
-      - {{id: long, type: {CORE}.flow.Sleep, duration: PT30S}}
-      - {{id: leave, type: {CORE}.execution.Exit, state: KILLED}}
+      - {{id: long, type: {CORE}.flow.Sleep, duration: {lasts}}}
+      - {{id: leave, type: {CORE}.execution.Exit, state: {state}}}
+  - {{id: never, type: {CORE}.log.Log, message: x}}
 """
 
+
+def test_an_exit_that_kills_stops_what_runs_beside_it(tmp_path: Path) -> None:
     async def check() -> None:
         async with house(tmp_path) as own:
-            ended = await own.run(source)
+            ended = await own.run(_beside("KILLED", "PT30S"))
             assert (ended["state"]["current"], _states(ended)) == ("KILLED", {"many": "KILLED", "long": "KILLED", "leave": "SUCCESS"})
 
     asyncio.run(check())
 
 
 def test_an_exit_is_kept_by_the_next_executor(tmp_path: Path) -> None:
-    source = f"""
-id: f
-namespace: house
-tasks:
-  - id: many
-    type: {CORE}.flow.Parallel
-    tasks:
-      - {{id: long, type: {CORE}.flow.Sleep, duration: PT1S}}
-      - {{id: leave, type: {CORE}.execution.Exit, state: FAILED}}
-  - {{id: never, type: {CORE}.log.Log, message: x}}
-"""
-
     async def check() -> None:
         async with house(tmp_path) as own:
-            execution = await own.run(source, wait=False)
+            execution = await own.run(_beside("FAILED", "PT1S"), wait=False)
             await own.until(execution["id"], lambda e: _states(e).get("leave") == "SUCCESS")
         async with house(tmp_path) as own:
             ended = await own.ended(execution["id"])
