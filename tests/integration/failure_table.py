@@ -84,8 +84,11 @@ class Scene:
         folder.mkdir()
         flow = self.server.flow(FLOW.format(id=folder.name, folder=folder, group=group, beat=BEAT))
         ids = [self.server.execute(flow)["id"] for _ in range(count)]
-        eventually(lambda: len(list(folder.iterdir())) == count, within=60, what="all tasks have begun")
-        return Work(self.server, folder, ids)
+        work = Work(self.server, folder, ids)
+        # A moment in each file, not a file alone: the first `date` of a process may outlive by a tenth what is killed here,
+        # and would be taken for a process that has begun again.
+        eventually(lambda: len(work.processes()) == count, within=60, what="all tasks have begun")
+        return work
 
 
 @dataclass

@@ -52,7 +52,7 @@ def _begin(server: LocalServer, folder: Path, name: str) -> str:
     words = {"name": name, "folder": folder, "shell": SHELL, "process": PROCESS}
     server.flow(CHILD.format(**words))
     execution_id = str(server.execute(server.flow(PARENT.format(**words)))["id"])
-    eventually(lambda: {path.name for path in folder.iterdir()} == {"one", "two", "write", "wait"}, within=40, what="all tasks have begun")
+    eventually(lambda: _lines(folder) == dict.fromkeys(("one", "two", "write", "wait"), 1), within=40, what="all tasks have begun")
     return execution_id
 
 

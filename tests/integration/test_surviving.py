@@ -47,7 +47,7 @@ def _begin(server: LocalServer, folder: Path, name: str, *, seconds: int, group:
     asked = f"workerGroup: {{key: {group}}}" if group else ""
     flow = server.flow(FLOW.format(id=name, folder=folder, seconds=seconds, group=asked))
     ids = [server.execute(flow, inputs={"name": f"n{number}"})["id"] for number in range(EXECUTIONS)]
-    eventually(lambda: len(list(folder.iterdir())) == EXECUTIONS, within=40, what="all tasks have begun")
+    eventually(lambda: _lines(folder) == [1] * EXECUTIONS, within=40, what="all tasks have begun")
     return ids
 
 
