@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import HELP, AsJson, Examples, Server, Token, commands, connect
+from orchestrator.cli.options import HELP, AsJson, Examples, Server, Token, commands
 from orchestrator.cli.speech import hint, put_json, say
+from orchestrator.cli.trigger_name import Name, change
 from orchestrator.errors import Refused
 
 app = commands("Have a schedule make up for the dates between two moments.")
 
-Name = Annotated[str, typer.Argument(metavar="TRIGGER", help="NAMESPACE/FLOW/TRIGGER.", show_default=False)]
 _STARTS = """
   orchestrator trigger backfill start company.team/report/mornings --from 2026-01-01 --to 2026-02-01
   orchestrator trigger backfill start company.team/report/mornings --from 2026-01-01T09:00:00+01:00 -l made=up"""
@@ -40,38 +40,27 @@ def start(
     if given := pairs(inputs, "-i"):
         asked["inputs"] = given
     asked["labels"] = [{"key": key, "value": value} for key, value in pairs(labels, "-l").items()]
-    state = _ask("PUT", "create", name, server, token, backfill=asked)
+    state = change("PUT", "backfill", "create", name=name, server=server, token=token, backfill=asked)
     _tell(state, f"making up for the dates of {name} from {asked['start']} to {asked.get('end', 'now')}", name, as_json=as_json)
 
 
 @app.command(context_settings=HELP)
 def pause(name: Name, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
     """Let a backfill wait; the trigger's own dates go on meanwhile."""
-    state = _ask("PUT", "pause", name, server, token)
+    state = change("PUT", "backfill", "pause", name=name, server=server, token=token)
     _tell(state, f"paused the backfill of {name}", name, as_json=as_json, following="backfill resume")
 
 
 @app.command(context_settings=HELP)
 def resume(name: Name, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
     """Let a backfill that was paused go on."""
-    _tell(_ask("PUT", "unpause", name, server, token), f"resumed the backfill of {name}", name, as_json=as_json)
+    _tell(change("PUT", "backfill", "unpause", name=name, server=server, token=token), f"resumed the backfill of {name}", name, as_json=as_json)
 
 
 @app.command(context_settings=HELP)
 def cancel(name: Name, as_json: AsJson = False, server: Server = None, token: Token = None) -> None:
     """Start no more for a backfill; what it has started goes on."""
-    _tell(_ask("POST", "delete", name, server, token), f"cancelled the backfill of {name}", name, as_json=as_json)
-
-
-def _ask(method: str, verb: str, name: str, server: str | None, token: str | None, **more: Any) -> Any:
-    import json
-
-    from orchestrator.cli.client import Body, path
-    from orchestrator.cli.trigger import split
-
-    words = dict(zip(("namespace", "flowId", "triggerId"), split(name), strict=True))
-    body = Body(json.dumps({**words, **more}).encode(), "application/json")
-    return connect(server, token).json(method, path("triggers", "backfill", verb), body=body)
+    _tell(change("POST", "backfill", "delete", name=name, server=server, token=token), f"cancelled the backfill of {name}", name, as_json=as_json)
 
 
 def _tell(state: Any, said: str, name: str, *, as_json: bool, following: str = "show") -> None:

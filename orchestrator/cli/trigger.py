@@ -10,12 +10,11 @@ import typer
 from orchestrator.cli import backfill
 from orchestrator.cli.options import HELP, AsJson, Examples, Server, Token, commands, connect
 from orchestrator.cli.speech import harmless, hint, now, put, put_json, say, table
-from orchestrator.errors import Refused
+from orchestrator.cli.trigger_name import Name, change, split
 
 app = commands("List, show, enable, disable and unlock triggers, and make up for dates.")
 app.add_typer(backfill.app, name="backfill")
 
-Name = Annotated[str, typer.Argument(metavar="TRIGGER", help="NAMESPACE/FLOW/TRIGGER.", show_default=False)]
 LINES = 5  # of its log that are shown along with it
 
 
@@ -111,13 +110,7 @@ def disable(name: Name, as_json: AsJson = False, server: Server = None, token: T
 
 
 def _switch(name: str, server: str | None, token: str | None, *, disabled: bool, as_json: bool) -> None:
-    import json
-
-    from orchestrator.cli.client import Body, path
-
-    words = dict(zip(("namespace", "flowId", "triggerId"), split(name), strict=True))
-    body = Body(json.dumps({**words, "disabled": disabled}).encode(), "application/json")
-    state = connect(server, token).json("PUT", path("triggers", "set-disabled"), body=body)
+    state = change("PUT", "set-disabled", name=name, server=server, token=token, disabled=disabled)
     if as_json:
         put_json(state)
     say(f"{'disabled' if disabled else 'enabled'} {name}")
@@ -134,11 +127,3 @@ def unlock(name: Name, as_json: AsJson = False, server: Server = None, token: To
         put_json(state)
     say(f"unlocked {name}")
     hint(f"next: orchestrator trigger show {name}")
-
-
-def split(name: str) -> tuple[str, str, str]:
-    """(namespace, flow, trigger) of `NAMESPACE/FLOW/TRIGGER`. Raises Refused for anything else."""
-    parts = name.split("/")
-    if len(parts) != 3 or not all(parts):
-        raise Refused(f"a trigger is named NAMESPACE/FLOW/TRIGGER, not `{name}`")
-    return parts[0], parts[1], parts[2]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from orchestrator.errors import ExpressionFailed
 from orchestrator.lang.expressions import Renderer, plain
-from orchestrator.model.dispatch import VariableChange
+from orchestrator.model.dispatch import ExitState, VariableChange
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit, JobHandle
 from orchestrator.model.values import Json, format_instant
@@ -49,7 +49,7 @@ class Changes:
 
     labels: dict[str, str] = field(default_factory=dict)
     variables: list[VariableChange] = field(default_factory=list)
-    ends: str | None = None
+    ends: ExitState | None = None
 
     def facts(self) -> dict[str, Json]:
         """As the outcome tells it; nothing where nothing is to be changed."""
@@ -141,7 +141,7 @@ class Context(RunContext):
     def unset_variables(self, names: Sequence[str], *, ignore_missing: bool = False) -> None:
         self._parts.changes.variables.append(VariableChange(drop=tuple(names), ignore_missing=ignore_missing))
 
-    def end_execution(self, state: str) -> None:
+    def end_execution(self, state: ExitState) -> None:
         self._parts.changes.ends = state
 
     def seal(self, text: str) -> Json:

@@ -66,7 +66,8 @@ class Spawner:
 
     def catch_children(self) -> int:
         """A descriptor that becomes readable when a child has ended."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        ignored = [number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN]  # of who started the server
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *ignored):
             signal.signal(number, lambda number, frame: None)  # heard and not heeded: what is ignored, commands would ignore too
         read, write = os.pipe()
         os.set_blocking(read, False)

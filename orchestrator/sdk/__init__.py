@@ -13,6 +13,7 @@ from orchestrator.errors import (
     TaskFailed,
     TimedOut,
 )
+from orchestrator.model.dispatch import ExitState
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.flow import Input, Retry, TaskSpec, WorkerGroupRef
 from orchestrator.model.job import Found, Job, JobExit, JobHandle
@@ -50,6 +51,7 @@ __all__ = [
     "Duration",
     "Dynamic",
     "ExecutionFacts",
+    "ExitState",
     "ExpressionFailed",
     "Files",
     "Flowable",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
+from orchestrator.model.dispatch import ExitState
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit
 from orchestrator.model.log import Level
@@ -183,7 +184,7 @@ class RunContext(Protocol):
     def unset_variables(self, names: Sequence[str], *, ignore_missing: bool = False) -> None:
         """Take variables off the execution, once this run has ended well; without `ignore_missing` it fails then when one is not there."""
 
-    def end_execution(self, state: str) -> None:
+    def end_execution(self, state: ExitState) -> None:
         """Have the execution end in SUCCESS, WARNING, FAILED, CANCELLED or KILLED once this run has ended well: nothing new
         begins but `finally`, and what runs beside may end; KILLED stops it."""
 

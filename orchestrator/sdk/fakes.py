@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from orchestrator.errors import BadSettings, Conflict, ExpressionFailed, NotFound
+from orchestrator.model.dispatch import ExitState
 from orchestrator.model.execution import PhaseName
 from orchestrator.model.job import Job, JobExit
 from orchestrator.model.log import Level
@@ -346,7 +347,7 @@ class FakeContext(RunContext):
     def unset_variables(self, names: Sequence[str], *, ignore_missing: bool = False) -> None:
         self.changes.append(("drop", tuple(names), ignore_missing))
 
-    def end_execution(self, state: str) -> None:
+    def end_execution(self, state: ExitState) -> None:
         self.changes.append(("end", state))
 
     def cancelled(self) -> bool:

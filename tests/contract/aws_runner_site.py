@@ -9,13 +9,12 @@ from typing import ClassVar
 import pytest
 
 from orchestrator.sdk import TaskRunner
-from orchestrator.sdk.testing import RunnerSite
 from orchestrator_plugins.aws.emulator import Account, Emulator
-from tests.contract.aws_site import IMAGE, emulated, left, runner_of
-from tests.contract.docker_images import MISSING, changed_image
+from tests.contract.aws_site import emulated, left, runner_of
+from tests.contract.docker_images import MadeHere
 
 
-class AwsRunnerSite(RunnerSite):
+class AwsRunnerSite(MadeHere):
     many_lines: ClassVar[int] = 5_000
     exit_codes: ClassVar[Sequence[int]] = (0, 3, 255)  # each is a job of two containers
     signals: ClassVar[Sequence[int]] = (9,)
@@ -33,19 +32,6 @@ class AwsRunnerSite(RunnerSite):
     @pytest.fixture
     def runner(self) -> TaskRunner:
         return runner_of(self.aws, self.account)
-
-    @pytest.fixture
-    def image(self) -> str | None:
-        return IMAGE
-
-    @pytest.fixture
-    def unprivileged_image(self) -> Iterator[str | None]:
-        with changed_image("USER 1234:5678") as made:
-            yield made
-
-    @pytest.fixture
-    def missing_image(self) -> str | None:
-        return MISSING
 
     @pytest.fixture
     def bounded_runner(self) -> TaskRunner | None:

@@ -7,6 +7,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
+from orchestrator.sdk.testing import RunnerSite
+
 BUSYBOX = "test/busybox"
 MISSING = "no/such:1.2.3"
 
@@ -27,3 +31,20 @@ def changed_image(change: str) -> Iterator[str]:
         yield name
     finally:
         docker("rmi", "-f", name)
+
+
+class MadeHere(RunnerSite):
+    """Where a runner's contract takes its images from: of the machine's own engine, none from a registry."""
+
+    @pytest.fixture
+    def image(self) -> str | None:
+        return BUSYBOX
+
+    @pytest.fixture
+    def unprivileged_image(self) -> Iterator[str | None]:
+        with changed_image("USER 1234:5678") as made:
+            yield made
+
+    @pytest.fixture
+    def missing_image(self) -> str | None:
+        return MISSING

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from orchestrator.sdk.testing import NOW, SOON, Finish, Heard, MakeJob, RunnerCo
 from orchestrator_plugins.docker.engines import identity, opened
 from orchestrator_plugins.docker.runner import Docker
 from tests.contract.docker_images import BUSYBOX as IMAGE
-from tests.contract.docker_images import MISSING, changed_image
+from tests.contract.docker_images import MadeHere
 from tests.contract.docker_images import docker as engine
 
 pytestmark = pytest.mark.docker
@@ -36,23 +36,10 @@ def docker_engine() -> None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no Docker engine with the image {IMAGE} answers")
 
 
-class TestDocker(RunnerContract):
+class TestDocker(MadeHere, RunnerContract):
     @pytest.fixture
     def runner(self) -> TaskRunner:
         return Docker.model_validate({"pullPolicy": "NEVER"})
-
-    @pytest.fixture
-    def image(self) -> str | None:
-        return IMAGE
-
-    @pytest.fixture
-    def unprivileged_image(self) -> Iterator[str | None]:
-        with changed_image("USER 1234:5678") as name:
-            yield name
-
-    @pytest.fixture
-    def missing_image(self) -> str | None:
-        return MISSING
 
     @pytest.fixture
     def bounded_runner(self) -> TaskRunner | None:

@@ -15,8 +15,8 @@ from orchestrator.sdk import Job, JobExit, JobLost, JobRejected, PhaseName, Runn
 from orchestrator.sdk.fakes import FakeTools
 from orchestrator.sdk.testing import NOW, SOON, Finish, Heard, MakeJob, RunnerContract, Waiting, another, finished, until
 from orchestrator_plugins.gcp.emulator import Emulator
-from tests.contract.docker_images import MISSING, changed_image, docker
-from tests.contract.gcp_site import BUCKET, IMAGE, an_emulator, described, google, objects, on_machines
+from tests.contract.docker_images import MadeHere, docker
+from tests.contract.gcp_site import BUCKET, an_emulator, described, google, objects, on_machines
 
 Using = Callable[..., tuple[JobExit, Heard]]
 
@@ -29,7 +29,7 @@ def emulator() -> Iterator[Emulator]:
         yield made
 
 
-class TestGoogleBatch(RunnerContract):
+class TestGoogleBatch(MadeHere, RunnerContract):
     many_lines: ClassVar[int] = 20_000  # `tests.soak.contract_in_full` reads them all
     exit_codes: ClassVar[Sequence[int]] = (0, 3, 127, 255)
     signals: ClassVar[Sequence[int]] = (9,)
@@ -37,19 +37,6 @@ class TestGoogleBatch(RunnerContract):
     @pytest.fixture
     def runner(self, emulator: Emulator) -> TaskRunner:
         return google(emulator)
-
-    @pytest.fixture
-    def image(self) -> str | None:
-        return IMAGE
-
-    @pytest.fixture
-    def unprivileged_image(self) -> Iterator[str | None]:
-        with changed_image("USER 1234:5678") as made:
-            yield made
-
-    @pytest.fixture
-    def missing_image(self) -> str | None:
-        return MISSING
 
     @pytest.fixture
     def bounded_runner(self, emulator: Emulator) -> TaskRunner | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from pydantic import Field
 
-from orchestrator.sdk import Dynamic, Json, Parsed, RunContext, State, Task, TaskFailed, Template, Text, labels_of, text_of, truthy
+from orchestrator.sdk import Dynamic, ExitState, Json, Parsed, RunContext, State, Task, TaskFailed, Template, Text, labels_of, text_of, truthy
 
-EXIT_STATES = ("SUCCESS", "WARNING", "FAILED", "CANCELLED", "KILLED")
+EXIT_STATES: tuple[ExitState, ...] = get_args(ExitState)
 SYSTEM = "system."  # labels of this prefix are the engine's own
 
 
@@ -63,8 +64,8 @@ class Exit(Task):
 
     def run(self, ctx: RunContext) -> Mapping[str, Json]:
         asked = ctx.render(self.state).strip().upper()
-        state = "CANCELLED" if asked == "CANCELED" else asked
-        if state not in EXIT_STATES:
+        state = next((one for one in EXIT_STATES if one == ("CANCELLED" if asked == "CANCELED" else asked)), None)
+        if state is None:
             raise TaskFailed(f"`state` must be one of {', '.join(EXIT_STATES)}, not '{asked}'")
         ctx.end_execution(state)
         return {}

@@ -94,6 +94,17 @@ def test_a_command_leads_a_session_with_default_signals_no_input_and_a_raised_oo
     assert int(session) == process.pid
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTSTP])
+def test_a_command_does_not_ignore_a_signal_because_a_shell_started_the_worker_in_its_background(number: signal.Signals) -> None:
+    spawner, before = Spawner(), signal.signal(number, signal.SIG_IGN)
+    try:
+        ignored = shell(spawner, "grep SigIgn /proc/self/status").stdout.read()
+    finally:
+        signal.signal(number, before)
+        spawner.close()
+    assert int(ignored.split()[1], 16) & STANDARD_SIGNALS == 0
+
+
 def test_a_command_inherits_no_file_of_others(spawner: Spawner) -> None:
     keep = [shell(spawner, "sleep 100", key="other") for _ in range(3)]
     process = shell(spawner, "ls /proc/self/fd | wc -l")
