@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orchestrator.sdk import LineSplitter, LogSink
 
 HEADER = struct.Struct(">BxxxL")
 STDERR = 2
+SECOND, TENTH = len("2024-05-06T07:08:09"), len("2024-05-06T07:08:09.1")  # how much of a time tells them
+SLACK = timedelta(seconds=2)  # an entry is written so long after its time at most
+KEPT = 20_000  # tenths of a second whose counts are kept: far more than the slack, for clocks that are set back
 
 
 def entries(chunks: Iterable[bytes]) -> Iterator[tuple[bool, bytes, bytes]]:
@@ -31,35 +34,45 @@ def entries(chunks: Iterable[bytes]) -> Iterator[tuple[bool, bytes, bytes]]:
 class Reading:
     """One reading of a container's log from its first line: it can be broken off and gone on with.
 
-    A followed log may lack its last entry, and one that is read again from a time begins with all entries of that
-    time: so the last time is kept, and how many entries of it were taken.
+    A followed log may lack its last entries. One that is read again from a time lacks those of an earlier time, and the
+    times are not in order: an entry of one stream takes its time and then waits until one of the other is written. So a
+    log is read again from `SLACK` before the last entry, and what was taken of every tenth of a second is counted.
     """
 
     def __init__(self, logs: LogSink) -> None:
         self._logs = logs
         self._splitters = {False: LineSplitter(), True: LineSplitter()}
         self._offset = 0
-        self._last, self._taken = b"", 0
+        self._last = b""
+        self._taken: dict[bytes, int] = {}  # how many entries of each tenth of a second
 
     @property
     def since(self) -> str | None:
-        """Where to go on: seconds since 1970 with nine decimals."""
-        if not self._last:
-            return None
-        seconds, fraction = self._last.rstrip(b"Z").split(b".")
-        return f"{int(datetime.fromisoformat(seconds.decode() + '+00:00').timestamp())}.{fraction.decode():0<9}"
+        """Where to go on: seconds since 1970."""
+        return str(int(self._begin().timestamp())) if self._last else None
+
+    def _begin(self) -> datetime:
+        return datetime.fromisoformat(self._last[:SECOND].decode() + "+00:00") - SLACK
 
     def take(self, chunks: Iterable[bytes]) -> None:
         """Read on; `chunks` are a log from `since`."""
-        again = self._taken
+        first = self._begin().isoformat()[:SECOND].encode() if self._last else b""
+        again = dict(self._taken)
         for stderr, when, data in entries(chunks):
-            if again and when == self._last:
-                again -= 1
+            tenth = when[:TENTH]
+            if tenth < first:
                 continue
-            again = 0
-            self._taken = self._taken + 1 if when == self._last else 1
+            if again.get(tenth):
+                again[tenth] -= 1
+                continue
+            self._count(tenth)
             self._last = when
             self._say(self._splitters[stderr].feed(data), stderr=stderr, when=when)
+
+    def _count(self, tenth: bytes) -> None:
+        self._taken[tenth] = self._taken.get(tenth, 0) + 1
+        if len(self._taken) > KEPT:
+            self._taken = dict(list(self._taken.items())[KEPT // 2 :])
 
     def end(self) -> None:
         """Pass on what was not terminated."""

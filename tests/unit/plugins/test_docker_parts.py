@@ -7,10 +7,13 @@ import io
 import struct
 import tarfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orchestrator.sdk import Job, JobRejected
@@ -170,13 +173,46 @@ def test_a_log_that_broke_off_goes_on_where_it_was() -> None:
     heard = Heard()
     reading = Reading(heard)
     assert reading.since is None
-    reading.take([frame("a\n", 1), frame("b\n", 2), frame("c\n", 2, stderr=True)])
-    assert reading.since == "1714979282.123456789"
-    reading.take([frame("b\n", 2), frame("c\n", 2, stderr=True), frame("d\n", 2), frame("be", 3), frame("gun", 3)])
-    reading.take([frame("be", 3), frame("gun", 3), frame(" and ended", 3)])
+    reading.take([frame("a\n", 1), frame("b\n", 4), frame("c\n", 4, stderr=True)])
+    assert reading.since == "1714979282"
+    reading.take([frame("b\n", 4), frame("c\n", 4, stderr=True), frame("d\n", 4), frame("be", 5), frame("gun", 5)])
+    reading.take([frame("be", 5), frame("gun", 5), frame(" and ended", 5)])
     reading.end()
     assert heard.lines == [("a", False), ("b", False), ("c", True), ("d", False), ("begun and ended", False)]
     assert heard.offsets == [0, 1, 2, 3, 4]
+
+
+def test_entries_are_taken_once_though_the_clock_was_set_back_meanwhile() -> None:
+    heard = Heard()
+    reading = Reading(heard)
+    log = [frame("a\n", 20), frame("b\n", 40), frame("c\n", 10), frame("d\n", 11)]
+    reading.take(log[:3])
+    reading.take(log)
+    assert [text for text, _ in heard.lines] == ["a", "b", "c", "d"]
+
+
+MOMENT = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+WRITTEN = st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 1500), st.booleans()), max_size=30)  # ms since the one before, ms it waited, stderr
+BREAKS = st.lists(st.integers(0, 30), max_size=5)
+
+
+@given(WRITTEN, BREAKS, st.integers(0, 3600))
+def test_every_entry_of_a_log_is_taken_once_and_in_order_wherever_it_breaks_off(written: list[tuple[int, int, bool]], breaks: list[int], set_back: int) -> None:
+    """Streams take their times before they are written, so that times are out of order; and a clock is set back in the midst."""
+    log: list[tuple[float, bytes, bool]] = []
+    written_at = MOMENT.timestamp()
+    for number, (later, waited, stderr) in enumerate(written):
+        written_at += later / 1000
+        when = datetime.fromtimestamp(written_at - waited / 1000, UTC)
+        data = f"{when:%Y-%m-%dT%H:%M:%S.%f}000Z {number}\n".encode()
+        log.append((when.timestamp(), struct.pack(">BxxxL", 2 if stderr else 1, len(data)) + data, stderr))
+    heard = Heard()
+    reading = Reading(heard)
+    for length in [*sorted(breaks), len(log)]:
+        since = float(reading.since or 0)
+        reading.take([entry for when, entry, _ in log[:length] if when >= since])
+    reading.end()
+    assert heard.lines == [(str(number), stderr) for number, (_, _, stderr) in enumerate(log)]
 
 
 @pytest.mark.parametrize(
