@@ -70,10 +70,10 @@ def end_of(engine: Any) -> tuple[int, list[str]]:
     return followed(opened, "c" * 64, heard).code, heard.texts
 
 
-def test_a_log_that_is_cut_is_followed_on_from_its_last_time() -> None:
+def test_a_log_that_is_cut_is_followed_on_from_a_moment_before_its_last_time() -> None:
     engine = Engine(log=[[frame("a\n", 1)], [frame("a\n", 1), frame("b\n", 2)], [frame("b\n", 2), frame("last", 3)]], wait=[False], inspect=[RUNNING, ENDED])
     assert end_of(engine) == (4, ["a", "b", "last"])
-    assert [about for name, about in engine.asked if name == "log"] == [(True, None), (True, "1714979281.123456789"), (False, "1714979282.123456789")]
+    assert [about for name, about in engine.asked if name == "log"] == [(True, None), (True, "1714979279"), (False, "1714979280")]
 
 
 def test_an_engine_that_is_restarted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
