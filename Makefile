@@ -63,7 +63,7 @@ soak: $(STAMP)  ## every failure of the table twenty times, every crash point, a
 	$(BIN)/python -m tests.soak.gcp_crashes --record
 	$(BIN)/python -m tests.soak.docker_storm --record
 	$(BIN)/python -m tests.soak.long_loops --record
-	$(BIN)/pytest -q --timeout 1800 tests/soak/contract_in_full.py
+	$(BIN)/python -m tests.soak.contract_in_full --record
 
 format: $(STAMP)  ## let ruff mend and format
 	$(BIN)/ruff check --fix .

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -96,7 +97,17 @@ def _record(figures: Mapping[str, tuple[Figures, Figures]], held: Mapping[str, f
 
 def machine() -> str:
     """What it was measured on, in a line."""
-    return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, Ray {version('ray')}"
+    return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, Ray {version('ray')}, commit {_commit()}"
+
+
+def _commit() -> str:
+    """Of this clone, with a word when files differ from it; `unknown` elsewhere."""
+    asked = ["git", "describe", "--always", "--dirty=, changed", "--exclude", "*"]
+    try:
+        told = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return told.strip()
 
 
 def _processor() -> str:
