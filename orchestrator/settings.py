@@ -126,6 +126,7 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
     path = file or Path(environ.get(PREFIX + "CONFIG") or "orchestrator.yaml")
     in_file = _from_file(path, given=file is not None or bool(environ.get(PREFIX + "CONFIG")))
     in_environ = _from_environ(environ)
+    _join_maps(in_file, in_environ)
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         found = Settings.model_validate({**in_file, **in_environ, **given})
@@ -137,6 +138,15 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
     if found.host not in LOOPBACK and not found.api_token:
         raise BadSettings(f"host {found.host} can be reached by others: set {PREFIX}API_TOKEN first, or bind 127.0.0.1")
     return found
+
+
+def _join_maps(in_file: dict[str, Any], in_environ: dict[str, Any]) -> None:
+    """What both give key by key, written as one is: the file's as well as the variables', which go first."""
+    for name, written in (("envs", str.lower), ("secrets", str.upper)):
+        if (of_file := in_file.get(name)) is not None:
+            of_environ = in_environ.pop(name)
+            if isinstance(of_file, Mapping):
+                in_file[name] = {**{written(str(key)): value for key, value in of_file.items()}, **of_environ}
 
 
 def _bad_value(err: ValidationError, file: str, in_environ: Mapping[str, Any], given: Mapping[str, Any]) -> str:
@@ -170,7 +180,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
 def _from_file(path: Path, *, given: bool) -> dict[str, Any]:
     if not path.exists():
         if given:
-            raise BadSettings(f"no configuration file at {path}: make it, or unset {PREFIX}CONFIG")
+            raise BadSettings(f"no settings file at {path}: make it, or name another (--config, {PREFIX}CONFIG)")
         return {}
     document = _document(path)
     flat = {str(key).replace("-", "_"): value for key, value in document.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,11 +33,15 @@ def _run(work: Callable[[], None]) -> None:
 Host = Annotated[str | None, typer.Option(help="Address to listen on; other than loopback needs ORCHESTRATOR_API_TOKEN. Default 127.0.0.1.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on. Default 8080.")]
 Data = Annotated[str | None, typer.Option(help="Folder for the database and files. Default ./.orchestrator.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="File of all other settings. Default: ORCHESTRATOR_CONFIG, else ./orchestrator.yaml where there is one."),
+]
 Slots = Annotated[int | None, typer.Option(help="What the default worker runs at once. Default 8 per CPU.")]
 
 
 @app.command(cls=Examples, context_settings=HELP, epilog="  orchestrator server local --port 8080 --data ./.orchestrator")
-def local(host: Host = None, port: Port = None, data: Data = None, slots: Slots = None) -> None:
+def local(host: Host = None, port: Port = None, data: Data = None, slots: Slots = None, config: Config = None) -> None:
     """Everything on this machine: Ray, the engine, the API and one default worker, in the foreground."""
     _say("orchestrator: starting a local server")
 
@@ -44,20 +49,20 @@ def local(host: Host = None, port: Port = None, data: Data = None, slots: Slots 
         from orchestrator import settings
         from orchestrator.runtime.launcher import Launcher
 
-        Launcher(settings.load({"host": host, "port": port, "data": data, "slots": slots}), _say).run()
+        Launcher(settings.load({"host": host, "port": port, "data": data, "slots": slots}, file=config), _say).run()
 
     _run(work)
 
 
 @app.command(cls=Examples, context_settings=HELP, epilog="  RAY_ADDRESS=10.0.0.5:6379 orchestrator server standalone --data /srv/orchestrator")
-def standalone(host: Host = None, port: Port = None, data: Data = None) -> None:
+def standalone(host: Host = None, port: Port = None, data: Data = None, config: Config = None) -> None:
     """The engine and the API on the Ray cluster that RAY_ADDRESS names; ends when stopped, the cluster goes on."""
 
     def work() -> None:
         from orchestrator import settings
         from orchestrator.runtime.standalone import serve
 
-        serve(settings.load({"host": host, "port": port, "data": data}), _say)
+        serve(settings.load({"host": host, "port": port, "data": data}, file=config), _say)
 
     _run(work)
 

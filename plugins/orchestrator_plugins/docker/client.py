@@ -139,7 +139,7 @@ class Engine:
         return None if found is None else iter(found[0])
 
     def log(self, container: str, *, follow: bool, since: str | None) -> Iterator[bytes]:
-        """The log's raw frames, with times, from `since` (seconds, with nine decimals) on."""
+        """The log's raw frames, with times, from `since` (seconds since 1970) on."""
         params: dict[str, object] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow), **({"since": since} if since else {})}
         with _told(self._host):
             answer = self._api._get(self._api._url("/containers/{0}/logs", container), params=params, stream=True, timeout=None)
