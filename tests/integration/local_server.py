@@ -40,19 +40,21 @@ def eventually(holds: Callable[[], Any], *, within: float, what: str) -> Any:
 class LocalServer:
     """One server on one folder; `start` and `kill` as often as a test likes."""
 
-    def __init__(self, folder: Path, *, environ: Mapping[str, str] | None = None, token: str | None = None, wrap: tuple[str, ...] = ()) -> None:
-        """`wrap` is put before the command: a namespace of its own."""
+    def __init__(
+        self, folder: Path, *, environ: Mapping[str, str] | None = None, token: str | None = None, wrap: tuple[str, ...] = (), flags: tuple[str, ...] = ()
+    ) -> None:
+        """`wrap` is put before the command: a namespace of its own; `flags` are further ones of it."""
         self.data, self.port, self.token = folder / "data", ray_processes.free_ports(1)[0], token
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"
         self.environ = {**_clean(), **(environ or {}), **({"ORCHESTRATOR_API_TOKEN": token} if token else {})}
-        self.wrap = wrap
+        self.wrap, self.flags = wrap, flags
         self.launcher: subprocess.Popen[bytes] | None = None
 
     def start(self, *, ready: bool = True) -> None:
         with self.log.open("ab") as out:
             self.launcher = subprocess.Popen(
-                [*self.wrap, *ORCHESTRATOR, "server", "local", "--port", str(self.port), "--data", str(self.data)],
+                [*self.wrap, *ORCHESTRATOR, "server", "local", "--port", str(self.port), "--data", str(self.data), *self.flags],
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
