@@ -101,13 +101,16 @@ def machine() -> str:
 
 
 def _commit() -> str:
-    """Of this clone, with a word when files differ from it; `unknown` elsewhere."""
-    asked = ["git", "describe", "--always", "--dirty=, changed", "--exclude", "*"]
+    """Of this clone, with a word when files differ from it (these results aside); `unknown` elsewhere."""
     try:
-        told = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=60).stdout
+        commit, changed = (_git("rev-parse", "--short", "HEAD"), _git("status", "--porcelain", "--", ":/", f":!{RESULTS}"))
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return told.strip()
+    return f"{commit}, changed" if changed else commit
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=RESULTS.parent, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 
 def _processor() -> str:

@@ -36,6 +36,9 @@ class Masking:
     def file_size(self, path: str, context: Mapping[str, Any]) -> int:
         return self._services.file_size(path, context)
 
+    def file_exists(self, path: str, context: Mapping[str, Any]) -> bool:
+        return self._services.file_exists(path, context)
+
     def error_logs(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
         return self._services.error_logs(context)
 

@@ -43,16 +43,23 @@ class HeadServices:
     def file_size(self, path: str, context: Mapping[str, Any]) -> int:
         return self._file(path, context).size
 
+    def file_exists(self, path: str, context: Mapping[str, Any]) -> bool:
+        return self._found(path, context) is not None
+
     def _file(self, path: str, context: Mapping[str, Any]) -> StoredFile:
+        found = self._found(path, context)
+        if found is None:
+            raise ExpressionFailed(f"The file '{path}' does not exist.")
+        return found
+
+    def _found(self, path: str, context: Mapping[str, Any]) -> StoredFile | None:
         if path.startswith(SCHEME):
             uri = FileUri.parse(path)
             found = self._reader.file("execution", uri.execution_id, uri.path)
         else:
             namespace = str(context.get("flow", {}).get("namespace", ""))
             found = self._reader.file("namespace", namespace, "/" + path.lstrip("/"))
-        if found is None or found.directory:
-            raise ExpressionFailed(f"The file '{path}' does not exist.")
-        return found
+        return None if found is None or found.directory else found
 
     def error_logs(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
         execution_id = str(context.get("execution", {}).get("id", ""))

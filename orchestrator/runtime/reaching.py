@@ -85,6 +85,15 @@ class RunExpressions:
         except OrchestratorError as err:
             raise ExpressionFailed(f"fileSize('{path}') failed: {err}") from err
 
+    def file_exists(self, path: str, context: Mapping[str, Any]) -> bool:
+        try:
+            self._services.files.size(self._uri(path, context))
+        except NotFound:
+            return False
+        except OrchestratorError as err:
+            raise ExpressionFailed(f"fileExists('{path}') failed: {err}") from err
+        return True
+
     def error_logs(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
             return self._services.error_logs()

@@ -43,11 +43,20 @@ class Lookups:
     def file_size(self, path: str, context: Mapping[str, Any]) -> int:
         return self._file(path, context).size
 
+    def file_exists(self, path: str, context: Mapping[str, Any]) -> bool:
+        return self._found(path, context) is not None
+
     def error_logs(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
         execution_id = str(_inner(context, "execution", "id"))
         return error_logs(self._parts, execution_id)
 
     def _file(self, path: str, context: Mapping[str, Any]) -> StoredFile:
+        found = self._found(path, context)
+        if found is None:
+            raise ExpressionFailed(f"The file '{path}' does not exist.")
+        return found
+
+    def _found(self, path: str, context: Mapping[str, Any]) -> StoredFile | None:
         if path.startswith(SCHEME):
             try:
                 uri = FileUri.parse(path)
@@ -56,9 +65,7 @@ class Lookups:
             found = self._parts.reader.file("execution", uri.execution_id, uri.path)
         else:
             found = self._parts.reader.file("namespace", str(_inner(context, "flow", "namespace")), "/" + path.lstrip("/"))
-        if found is None or found.directory:
-            raise ExpressionFailed(f"The file '{path}' does not exist.")
-        return found
+        return None if found is None or found.directory else found
 
 
 def error_logs(parts: Parts, execution_id: str) -> list[dict[str, Any]]:

@@ -45,6 +45,12 @@ _READS: dict[str, tuple[tuple[str, ...], ...]] = {
     "fileURI": (("flow", "namespace"),),
     "read": (("flow",), ("execution",), ("trigger",)),
     "fileSize": (("flow",), ("execution",), ("trigger",)),
+    "fileExists": (("flow",), ("execution",), ("trigger",)),
+    "isFileEmpty": (("flow",), ("execution",), ("trigger",)),
+    "fileEmpty": (("flow",), ("execution",), ("trigger",)),
+    "tasksWithState": (("tasks",),),
+    "iterationOutput": (("task",), ("taskrun",), ("parents",), ("outputs",)),
+    "iterationOutputs": (("task",), ("taskrun",), ("parents",), ("outputs",)),
     "errorLogs": (("execution",), ("flow",)),
 }
 

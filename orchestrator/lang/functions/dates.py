@@ -156,6 +156,15 @@ def timestamp(value: Any, time_zone: Any = None, existing: Any = None) -> Any:
     return None if value is None else _since_epoch(value, time_zone, existing)[0]
 
 
+@entry(DATE_FILTERS, "timestampMilli", parameters=("timeZone", "existingFormat"))
+def timestamp_milli(value: Any, time_zone: Any = None, existing: Any = None) -> Any:
+    """Milliseconds since 1970."""
+    if value is None:
+        return None
+    seconds, micros = _since_epoch(value, time_zone, existing)
+    return seconds * 1000 + micros // 1000
+
+
 @entry(DATE_FILTERS, "timestampMicro", parameters=("timeZone", "existingFormat"))
 def timestamp_micro(value: Any, time_zone: Any = None, existing: Any = None) -> Any:
     """A quirk kept: nanoseconds of the second's start plus the microseconds of the second, as text."""

@@ -6,17 +6,21 @@ import base64
 import binascii
 import hashlib
 import os
+import secrets
+import time
 import uuid
 from typing import Any
 
 from orchestrator.errors import ExpressionFailed
-from orchestrator.lang.functions.catalogue import Table, entry, wrong_input
+from orchestrator.lang.functions.catalogue import Table, entry, whole, wrong_input
 from orchestrator.lang.functions.printing import to_text
 
 ENCODING_FILTERS: Table = {}
 ENCODING_FUNCTIONS: Table = {}
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NONCE_BYTES = 12
+_KSUID_EPOCH = 1_400_000_000  # seconds since 1970 at which its own count begins
+_NANO_LENGTH, _NANO_MOST = 21, 1000
 
 
 def _hash(name: str) -> None:
@@ -93,8 +97,31 @@ def random_uuid() -> str:
 @entry(ENCODING_FUNCTIONS, "id")
 def short_id() -> str:
     """A unique id of letters and digits."""
-    number, digits = uuid.uuid4().int, ""
+    return _in_base62(uuid.uuid4().int, 22)
+
+
+@entry(ENCODING_FUNCTIONS, "ksuid")
+def ksuid() -> str:
+    """A unique id of 27 letters and digits that sorts by the second it was made in."""
+    made = int(time.time()) - _KSUID_EPOCH
+    return _in_base62(int.from_bytes(made.to_bytes(4) + os.urandom(16)), 27)
+
+
+def _in_base62(number: int, length: int) -> str:
+    digits = ""
     while number:
         number, digit = divmod(number, 62)
         digits = _BASE62[digit] + digits
-    return digits.rjust(22, "0")
+    return digits.rjust(length, "0")
+
+
+@entry(ENCODING_FUNCTIONS, "nanoId", parameters=("length", "alphabet"))
+def nano_id(length: Any = None, alphabet: Any = None) -> str:
+    """A unique id of `length` characters (21) of an alphabet (letters, digits, `-` and `_`)."""
+    size = _NANO_LENGTH if length is None else whole("nanoId", "length", length)
+    if not 0 < size <= _NANO_MOST:
+        raise ExpressionFailed(f"The argument 'length' of 'nanoId' must be from 1 to {_NANO_MOST}")
+    letters = _BASE62 + "-_" if alphabet is None else to_text(alphabet)
+    if not letters:
+        raise ExpressionFailed("The argument 'alphabet' of 'nanoId' must not be empty")
+    return "".join(secrets.choice(letters) for _ in range(size))

@@ -45,6 +45,18 @@ def _part(part: re.Match[str], found: Any) -> str:
         raise ExpressionFailed(f"The regular expression has no group {part.group()}") from None
 
 
+def found_in(pattern: str, text: str) -> Any:
+    """The first match anywhere in a text, or None."""
+    try:
+        return _compiled(pattern).search(text, timeout=limits.REGEX_SECONDS)
+    except TimeoutError:
+        raise _slow(pattern) from None
+
+
+def _slow(pattern: str) -> ExpressionFailed:
+    return ExpressionFailed(f"The regular expression `{pattern}` takes more than {limits.REGEX_SECONDS:g} s")
+
+
 def _matches(pattern: str, text: str) -> list[Any]:
     found: list[Any] = []
     try:
@@ -52,7 +64,7 @@ def _matches(pattern: str, text: str) -> list[Any]:
             found.append(match)
             limits.items_within(len(found))
     except TimeoutError:
-        raise ExpressionFailed(f"The regular expression `{pattern}` takes more than {limits.REGEX_SECONDS:g} s") from None
+        raise _slow(pattern) from None
     return found
 
 

@@ -53,6 +53,25 @@ def chunk(value: Any, size: Any = None) -> Any:
     return [items[start : start + step] for start in range(0, len(items), step)]
 
 
+@entry(LIST_FILTERS, "distinct")
+def distinct(value: Any) -> Any:
+    """A list without what equals an item before it."""
+    if value is None:
+        return None
+    if not is_list(value):
+        raise wrong_input("distinct", "List", value)
+    found: dict[str, list[Any]] = {}  # by how they are written: equal items are mostly written alike
+    return [item for item in value if _is_new(item, found)]
+
+
+def _is_new(item: Any, found: dict[str, list[Any]]) -> bool:
+    alike = found.setdefault(f"{class_name(item)} {to_text(item)}", [])
+    if any(same(item, other) for other in alike):
+        return False
+    alike.append(item)
+    return True
+
+
 @entry(LIST_FILTERS, "first")
 def first(value: Any) -> Any:
     return _end(value, 0)

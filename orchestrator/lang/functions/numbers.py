@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import re
+import socket
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
 
 from orchestrator.errors import ExpressionFailed
 from orchestrator.lang.functions.catalogue import Table, entry, whole, wrong_input
 from orchestrator.lang.functions.javatext import class_name
+from orchestrator.lang.functions.printing import to_text
 from orchestrator.lang.functions.ranges import span
 
 NUMBER_FILTERS: Table = {}
@@ -103,6 +105,26 @@ def _digits(number: Decimal, whole_part: str, fraction_part: str) -> str:
 @entry(NUMBER_FILTERS, "className")
 def name_of_class(value: Any) -> Any:
     return None if value is None else class_name(value)
+
+
+@entry(NUMBER_FILTERS, "string")
+def as_text(value: Any) -> Any:
+    """A number, or the number that a text stands for, as text."""
+    if value is None:
+        return None
+    if is_number(value):
+        return to_text(value)
+    if isinstance(value, str) and _DECIMAL.fullmatch(value) and value[-1] not in "fFdD":
+        return str(Decimal(value))
+    raise ExpressionFailed(f"'string' filter can only be applied to a number or a text of one. Actual value was: {to_text(value)[:100]}")
+
+
+@entry(NUMBER_FUNCTIONS, "randomPort")
+def random_port() -> int:
+    """A port that nothing listens on where this is rendered, just now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 @entry(NUMBER_FUNCTIONS, "max", parameters=None)

@@ -67,6 +67,20 @@ def file_size(rendering: Rendering, path: Any) -> int:
     return _services(rendering, "fileSize").file_size(name, rendering.variables())
 
 
+@entry(REACHING_FUNCTIONS, "fileExists", parameters=("path",), required=1, scoped=True)
+def file_exists(rendering: Rendering, path: Any) -> bool:
+    """Whether there is a file that `read` would find."""
+    name = _allowed(rendering, _text("fileExists", "path", path))
+    return _services(rendering, "fileExists").file_exists(name, rendering.variables())
+
+
+@entry(REACHING_FUNCTIONS, "isFileEmpty", "fileEmpty", parameters=("path",), required=1, scoped=True)
+def is_file_empty(rendering: Rendering, path: Any) -> bool:
+    """Whether a file has no bytes, found as by `read`."""
+    name = _allowed(rendering, _text("isFileEmpty", "path", path))
+    return _services(rendering, "isFileEmpty").file_size(name, rendering.variables()) == 0
+
+
 @entry(REACHING_FUNCTIONS, "errorLogs", scoped=True)
 def error_logs(rendering: Rendering) -> list[dict[str, Any]]:
     """The execution's ERROR logs."""

@@ -33,6 +33,9 @@ class ExpressionServices(Protocol):
     def file_size(self, path: str, context: Mapping[str, Any]) -> int:
         """Bytes of a file, `path` as for `read`."""
 
+    def file_exists(self, path: str, context: Mapping[str, Any]) -> bool:
+        """Whether there is a file, `path` as for `read`."""
+
     def error_logs(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The ERROR log lines of the execution, oldest first."""
 
@@ -51,6 +54,9 @@ class NoServices:
 
     def file_size(self, path: str, context: Mapping[str, Any]) -> int:
         raise _not_here("fileSize")
+
+    def file_exists(self, path: str, context: Mapping[str, Any]) -> bool:
+        raise _not_here("fileExists")
 
     def error_logs(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise _not_here("errorLogs")

@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.lang.functions.catalogue import Entry, Table
 from orchestrator.lang.functions.checks import CHECKS
 from orchestrator.lang.functions.dates import DATE_FILTERS, DATE_FUNCTIONS
+from orchestrator.lang.functions.days import DAY_FUNCTIONS
 from orchestrator.lang.functions.encodings import ENCODING_FILTERS, ENCODING_FUNCTIONS
 from orchestrator.lang.functions.formats import FORMAT_FILTERS, FORMAT_FUNCTIONS
 from orchestrator.lang.functions.lists import LIST_FILTERS
@@ -24,5 +25,13 @@ def _first_given(value: Any, instead: Any = None) -> Any:
 
 _DEFAULT: Table = {"default": Entry("default", ("default",), _first_given, 1)}
 FILTERS: Table = {**_DEFAULT, **LIST_FILTERS, **TEXT_FILTERS, **NUMBER_FILTERS, **DATE_FILTERS, **ENCODING_FILTERS, **FORMAT_FILTERS}
-FUNCTIONS: Table = {**NUMBER_FUNCTIONS, **DATE_FUNCTIONS, **ENCODING_FUNCTIONS, **FORMAT_FUNCTIONS, **REACHING_FUNCTIONS, **SURROUNDING_FUNCTIONS}
+FUNCTIONS: Table = {
+    **NUMBER_FUNCTIONS,
+    **DATE_FUNCTIONS,
+    **DAY_FUNCTIONS,
+    **ENCODING_FUNCTIONS,
+    **FORMAT_FUNCTIONS,
+    **REACHING_FUNCTIONS,
+    **SURROUNDING_FUNCTIONS,
+}
 TESTS: dict[str, Callable[[Any], bool]] = {**CHECKS, "defined": lambda value: value is not None}

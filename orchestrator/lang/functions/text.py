@@ -176,6 +176,37 @@ def replace(value: Any, pairs: Any = None, regexp: Any = None) -> Any:
     return through(value, change)
 
 
+@entry(TEXT_FILTERS, "regexMatch", parameters=("regex",), required=1)
+def regex_match(value: Any, pattern: Any = None) -> bool:
+    """Whether a regular expression is found in a text; never in null."""
+    from orchestrator.lang.functions.javaregex import found_in
+
+    return value is not None and found_in(to_text(pattern), to_text(value)) is not None
+
+
+@entry(TEXT_FILTERS, "regexExtract", parameters=("regex", "group"), required=1)
+def regex_extract(value: Any, pattern: Any = None, group: Any = None) -> Any:
+    """What a regular expression finds first, or one of its groups; null when it finds nothing."""
+    from orchestrator.lang.functions.javaregex import found_in
+
+    match = None if value is None else found_in(to_text(pattern), to_text(value))
+    if match is None:
+        return None
+    number = 0 if group is None else whole("regexExtract", "group", group)
+    try:
+        return match.group(number)
+    except IndexError:
+        raise ExpressionFailed(f"The regular expression has no group {number}") from None
+
+
+@entry(TEXT_FILTERS, "regexReplace", parameters=("regex", "replacement"), required=2)
+def regex_replace(value: Any, pattern: Any = None, replacement: Any = None) -> Any:
+    """Every match of a regular expression replaced; `$1` is its first group."""
+    from orchestrator.lang.functions.javaregex import substitute
+
+    return None if value is None else substitute(to_text(pattern), to_text(replacement), to_text(value))
+
+
 @entry(TEXT_FILTERS, "split", parameters=("delimiter", "limit"), required=1)
 def split(value: Any, delimiter: Any = None, limit: Any = None) -> Any:
     """The parts of a text between matches of a regular expression."""

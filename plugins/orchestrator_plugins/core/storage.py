@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,17 @@ class Concat(Task):
                         shutil.copyfileobj(file, out, BLOCK)
                     out.write(after)
             return {"uri": ctx.files.put(whole, f"concat{ctx.render(self.extension)}")}
+
+
+class Write(Task):
+    """Keep a text as a file; its URI is the output `uri`."""
+
+    content: Dynamic[Text] = Field(description="What the file holds, in UTF-8.", examples=["{{ outputs.request.body }}"])
+    extension: Dynamic[Text] | None = Field(None, description="How the file's name ends.", examples=[".txt"])
+
+    def run(self, ctx: RunContext) -> Mapping[str, Json]:
+        content = io.BytesIO(ctx.render(self.content).encode())
+        return {"uri": ctx.files.put(content, f"written{ctx.render(self.extension) or ''}")}
 
 
 class Reverse(Task):

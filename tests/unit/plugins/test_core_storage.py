@@ -51,6 +51,13 @@ def texts(ctx: FakeContext, uris: Any) -> list[str]:
     return [ctx.files.text(uri) for uri in uris]
 
 
+@pytest.mark.parametrize(("extension", "ending"), [({}, ""), ({"extension": ".txt"}, ".txt")])
+def test_a_written_file_holds_the_text_and_its_name_ends_as_asked(ctx: Context, extension: dict[str, str], ending: str) -> None:
+    uri = build("io.kestra.plugin.core.storage.Write", content="Hallo {{ name }} \u00fc\n", **extension).run(ctx)["uri"]
+    assert texts(ctx, [uri]) == ["Hallo Ada \u00fc\n"]
+    assert str(uri).endswith(f"written{ending}")
+
+
 @given(st.binary(max_size=200), st.sampled_from([b"\n", b"\r\n", b"ab"]), st.integers(1, 7))
 def test_rows_are_those_of_splitting_at_once_in_both_directions(data: bytes, separator: bytes, block: int) -> None:
     whole = data.split(separator)

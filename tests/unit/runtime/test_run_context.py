@@ -151,6 +151,12 @@ def test_keys_secrets_and_files_are_read_by_expressions(house: House) -> None:
     assert value(house, template, context=context) == "deep 1 null text 4"
 
 
+def test_expressions_tell_whether_a_file_is_there_and_empty(house: House) -> None:
+    house.services.local_files.namespaces["acme"] = {"/dir/x.txt": b"text", "/dir/none.txt": b""}
+    template = "{{ fileExists('dir/x.txt') }} {{ fileExists('x.txt') }} {{ isFileEmpty('dir/x.txt') }} {{ fileEmpty('dir/none.txt') }}"
+    assert value(house, template, context={"flow": {"namespace": "acme"}}) == "true false false true"
+
+
 def test_a_missing_secret_fails_the_run(house: House) -> None:
     assert "Cannot find secret for key 'NONE'" in value(house, "{{ secret('NONE') }}", context={"flow": {"namespace": "acme"}})
 

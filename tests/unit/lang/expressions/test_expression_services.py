@@ -31,6 +31,9 @@ class Desk:
     def file_size(self, path: str, context: Mapping[str, Any]) -> int:
         return len(path)
 
+    def file_exists(self, path: str, context: Mapping[str, Any]) -> bool:
+        return "nowhere" not in path
+
     def error_logs(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"message": "first", "level": "ERROR"}]
 
@@ -51,6 +54,9 @@ RENDERER = Renderer(Desk())
         ("render(read('q.sql'))", "q.sql of run1 my_flow"),
         ("fileSize('abc')", "3"),
         (f"fileSize('{OWN}')", str(len(OWN))),
+        ("fileExists('abc')", "true"),
+        ("fileExists('nowhere/a.txt')", "false"),
+        (f"isFileEmpty('{OWN}')", "false"),
         ("errorLogs() | first", '{"message":"first","level":"ERROR"}'),
         ("fileURI('a/b.txt')", "kestra:///my/space/_files/a/b.txt"),
         ("fileURI('/a.txt')", "kestra:///my/space/_files/a.txt"),
@@ -73,7 +79,7 @@ def test_a_function_reaches_its_service(expression: str, text: str) -> None:
     ],
 )
 def test_a_file_of_another_execution_is_not_read(path: str) -> None:
-    for function in ("read", "fileSize"):
+    for function in ("read", "fileSize", "fileExists", "isFileEmpty"):
         with pytest.raises(ExpressionFailed) as raised:
             RENDERER.render(f"{{{{ {function}(p) }}}}", {**FLOW, "p": path})
         assert f"Unable to read the file '{path}' as it didn't belong to the current execution" in str(raised.value)
@@ -81,7 +87,7 @@ def test_a_file_of_another_execution_is_not_read(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["../x", "a/../../x", OWN.replace("tasks", ".."), OWN.replace("tasks", "%2e%2e"), "a\\..\\b"])
 def test_a_path_does_not_climb(path: str) -> None:
-    for function in ("read", "fileSize", "fileURI"):
+    for function in ("read", "fileSize", "fileExists", "fileURI"):
         if function != "fileURI" or "%2e" not in path:
             with pytest.raises(ExpressionFailed, match=r"must not contain '\.\./'"):
                 RENDERER.render(f"{{{{ {function}(p) }}}}", {**FLOW, "p": path})
@@ -101,7 +107,18 @@ def test_a_missing_key_is_an_error_when_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["secret('k')", "kv('k')", "read('f')", "fileSize('f')", "errorLogs()", "secret('k') ?? 'd'", "render('{{ kv(1 ~ 2) }}')"]
+    "expression",
+    [
+        "secret('k')",
+        "kv('k')",
+        "read('f')",
+        "fileSize('f')",
+        "fileExists('f')",
+        "isFileEmpty('f')",
+        "errorLogs()",
+        "secret('k') ?? 'd'",
+        "render('{{ kv(1 ~ 2) }}')",
+    ],
 )
 def test_without_services_the_rendering_says_that_it_needs_them(expression: str) -> None:
     with pytest.raises(NeedsServices):
