@@ -28,7 +28,8 @@ class TestSqlite(SqlContract):
 
 class TestPostgresql(SqlContract):
     @pytest.fixture(scope="class")
-    def url(self) -> Iterator[str]:
+    @classmethod
+    def url(cls) -> Iterator[str]:
         with server() as found:
             yield found.replace("+psycopg", "")
 
