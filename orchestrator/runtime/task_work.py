@@ -23,8 +23,9 @@ from orchestrator.runtime.run_log import RunLog
 from orchestrator.runtime.runner_choice import Rule, default_type
 from orchestrator.runtime.services import ServicesFactory
 from orchestrator.runtime.stopping import StopSignal
+from orchestrator.runtime.task_cache import TaskCache
 from orchestrator.runtime.trigger_work import plugin_of, work_of
-from orchestrator.sdk import Processes, RunInfo, Warned, Workspace
+from orchestrator.sdk import Processes, RunInfo, Task, Warned, Workspace
 
 LAST_CALLS = 0.5  # seconds that work which was told to stop may still reach the API: to keep how far it came
 _CAUSES: tuple[tuple[type[OrchestratorError], Cause], ...] = (
@@ -115,7 +116,21 @@ class TaskWork:
 
         if isinstance(plugin, Workspace):
             return self._in_its_room(plugin, context_of)
-        return work_of(plugin, around.reports).run(context_of(dispatch))
+        wanted = plugin.task_cache if isinstance(plugin, Task) else None
+        run, ctx = work_of(plugin, around.reports).run, context_of(dispatch)
+        if wanted is None or not wanted.enabled or dispatch.job is not None:  # a job that is under way already is gone on with
+            return run(ctx)
+        return self._cached(TaskCache(ctx, dispatch.spec, wanted), lambda: run(ctx))
+
+    def _cached(self, cache: TaskCache, run: Callable[[], Mapping[str, Json] | None]) -> Mapping[str, Json]:
+        """Not kept is what did more than give outputs: another execution's labels and variables would not be changed by it."""
+        known = cache.outputs()
+        if known is not None:
+            return known
+        outputs = run() or {}
+        if not self._changes.facts():
+            cache.keep(outputs)
+        return outputs
 
     def _in_its_room(self, workspace: Workspace, context_of: Callable[[Dispatch], Context]) -> Mapping[str, Json]:
         """Open its folder, do what comes in, and close it with what is known then."""

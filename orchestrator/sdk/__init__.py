@@ -29,7 +29,7 @@ from orchestrator.sdk.naming import job_key, job_labels, label_value
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.runner import JobTools, LogSink, Processes, Reaper, RunningProcess, TaskRunner
 from orchestrator.sdk.spot import Spot
-from orchestrator.sdk.task import AnyTask, Drawn, Flowable, Order, Plan, Task, Tasks, Warned
+from orchestrator.sdk.task import AnyTask, CachedFor, Drawn, Flowable, Order, Plan, Task, Tasks, Warned
 from orchestrator.sdk.template import Dynamic, Late, Template, is_template
 from orchestrator.sdk.trigger import CalledTrigger, DatedTrigger, ListeningTrigger, PollingTrigger, RealtimeTrigger, Trigger
 from orchestrator.sdk.values import Parsed, Text, text_map, text_of, truthy
@@ -39,6 +39,7 @@ from orchestrator.sdk.workspace import Workspace
 __all__ = [
     "AnyTask",
     "BadSettings",
+    "CachedFor",
     "Call",
     "CallProperties",
     "CalledTrigger",

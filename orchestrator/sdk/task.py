@@ -12,10 +12,17 @@ from pydantic import BeforeValidator, Field
 from orchestrator.model.flow import PLACEMENT_ABOUT, QUEUE_TIMEOUT_ABOUT, AskedResources, PlacementChain, Retry, TaskSpec, WorkerGroupRef, WorkerSelector
 from orchestrator.model.log import Level
 from orchestrator.model.state import State
-from orchestrator.model.values import Frozen, Json
+from orchestrator.model.values import Duration, Frozen, Json
 from orchestrator.sdk.context import RunContext
 from orchestrator.sdk.plugin import PluginModel
 from orchestrator.sdk.waits import Repeat, Wait
+
+
+class CachedFor(Frozen):
+    """Whether a task's outputs are taken from an earlier run with the same properties, and how old they may be; without `ttl`: of any age."""
+
+    enabled: bool
+    ttl: Duration | None = None
 
 
 class AnyTask(PluginModel):
@@ -34,6 +41,11 @@ class AnyTask(PluginModel):
     allow_warning: bool = False
     log_level: Level | None = None
     log_to_file: bool = False
+    task_cache: CachedFor | None = Field(
+        None,
+        description="Take the outputs of an earlier run of this task with the same properties in place of another run.",
+        examples=[{"enabled": True, "ttl": "PT1H"}],
+    )
     worker_group: WorkerGroupRef | None = None
     worker_selector: WorkerSelector | None = None
     placement: PlacementChain = Field((), description=PLACEMENT_ABOUT)

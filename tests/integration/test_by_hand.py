@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,3 +75,17 @@ def test_an_execution_in_line_is_begun_at_once_when_forced(server: LocalServer) 
     for one in (first, second):
         typed(server, "kill", one["id"])
         assert server.ended(one["id"])["state"]["current"] == "KILLED"
+
+
+def test_a_task_that_was_done_before_gives_its_outputs_again_with_files_of_their_own(server: LocalServer) -> None:
+    page = (Path(__file__).parents[2] / "docs/language.md").read_text()
+    (source,) = re.findall(r"```yaml\n(id: done_before\n.*?)```", page, re.DOTALL)
+    flow = server.flow(source.replace('"{{ outputs.expensive.uri }}"', '"{{ read(outputs.expensive.uri) }}"'))
+    first = server.execute(flow, wait=True)
+    server.call("DELETE", f"/api/v1/executions/{first['id']}")  # with its files
+    second, other = server.execute(flow, wait=True), server.execute(flow, wait=True, inputs={"day": "2026-02-28"})
+    assert [one["state"]["current"] for one in (first, second, other)] == ["SUCCESS"] * 3
+    assert server.logs(second["id"]) == ["The task's outputs are taken from its cache", "a report on 2026-01-31"]
+    assert server.logs(other["id"]) == ["a report on 2026-02-28"]
+    uris = [one["taskRunList"][0]["outputs"]["uri"] for one in (first, second)]
+    assert [one["id"] in uri for one, uri in zip((first, second), uris, strict=True)] == [True, True]

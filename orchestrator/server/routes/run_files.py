@@ -25,6 +25,7 @@ from orchestrator.store.port import StoredFile
 
 router = APIRouter()
 CACHE = "cache"  # the kind of files that a flow keeps from one execution to the next
+MOST_CACHED = 500  # of a flow; what was kept first goes first
 MOST_ABOVE = 101  # executions that start each other, one below the other
 
 
@@ -97,6 +98,8 @@ async def keep_cached(request: Request, execution_id: str) -> Response:
     await parts.executor.put_file(PutFile(kind=CACHE, owner=owner, path=path, size=size, blob=blob))
     if before is not None:
         await asyncio.to_thread(parts.blobs.remove, before.blob)
+    kept = [file for file in await slowly(lambda: parts.reader.files(CACHE, owner)) if not file.directory]
+    await _forget(parts, sorted(kept, key=lambda file: file.modified, reverse=True)[MOST_CACHED:])
     return answers.empty(204)
 
 
