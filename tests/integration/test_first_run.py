@@ -58,6 +58,7 @@ def _nothing_is_left(shell: Shell, temp_dir: str) -> None:
         probe.bind(("127.0.0.1", shell.port))
 
 
+@pytest.mark.alone
 def test_what_takes_so_long_is_said_within_a_second(shell: Shell) -> None:
     shell.data.mkdir()
     (shell.data / "orchestrator.db").write_text("no database: the start ends soon, after the words that this is about")

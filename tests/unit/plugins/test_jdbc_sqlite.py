@@ -101,6 +101,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.worker.close()
 
 
+@pytest.mark.alone
 def test_a_stop_ends_an_endless_query_within_a_second(house: House) -> None:
     house.run({"type": QUERY, "url": "jdbc:sqlite::memory:", "sql": "select 1 as a", "fetchOne": True}, "warm-up")
     assert house.executor.outcome("warm-up")["outputs"]["row"] == {"a": 1}

@@ -143,6 +143,7 @@ def test_it_sees_an_allowed_environment_no_secret_and_no_file_of_its_worker(tmp_
 # --- killed
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("what", STUBBORN)
 def test_a_kill_ends_it_within_a_second_whatever_it_does(house: House, tmp_path: Path, what: str) -> None:
     run(house, what, file=str(tmp_path / "pids"))
@@ -154,6 +155,7 @@ def test_a_kill_ends_it_within_a_second_whatever_it_does(house: House, tmp_path:
     house.until_idle()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("what", STUBBORN)
 def test_a_timeout_ends_it_within_a_second_whatever_it_does(house: House, tmp_path: Path, what: str) -> None:
     run(house, "says", "warm-up")
@@ -172,6 +174,7 @@ def test_what_it_said_before_is_not_lost(house: House, tmp_path: Path) -> None:
     killed(house)
 
 
+@pytest.mark.alone
 def test_one_that_listens_ends_in_its_own_way(house: House, tmp_path: Path) -> None:
     run(house, "listens", file=str(tmp_path / "pids"))
     pids_in(tmp_path / "pids")

@@ -84,6 +84,7 @@ def test_the_order_of_a_run_is_kept(executor: Executor, reporter: Reporter) -> N
     ]
 
 
+@pytest.mark.alone
 def test_lines_share_a_report_and_leave_within_100_ms(executor: Executor, reporter: Reporter) -> None:
     began = time.monotonic()
     for offset in range(10):

@@ -267,6 +267,7 @@ class NoAnswer(LocalKeys):
         raise Unavailable("the run was stopped")
 
 
+@pytest.mark.alone
 def test_a_stopped_run_that_waits_for_the_api_ends_within_a_second(house: House) -> None:
     keys = NoAnswer()
     house.services.keys = keys

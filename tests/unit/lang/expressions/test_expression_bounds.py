@@ -185,6 +185,7 @@ def seconds_of(run: Callable[[], object], times: int) -> float:
     return best
 
 
+@pytest.mark.alone
 def test_a_typical_property_renders_in_less_than_fifty_microseconds_once_compiled() -> None:
     context = {"inputs": {"name": "n"}, "outputs": {"t": {"value": {"deep": [1, 2]}}}, "flow": {"id": "f", "namespace": "a.b"}}
     template = "s3://{{ flow.namespace }}/{{ outputs.t.value.deep[1] }}/{{ inputs.missing ?? inputs.name | upper }}.csv"
