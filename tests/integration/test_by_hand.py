@@ -32,6 +32,18 @@ concurrency: {limit: 1}
 tasks:
   - {id: sleep, type: core.flow.Sleep, duration: PT60S}
 """
+ROLLED = """
+id: {id}
+namespace: hand
+inputs: [{{id: n, type: INT, defaults: 1}}]
+tasks:
+  - id: roll
+    type: jdbc.sqlite.Query
+    url: "jdbc:sqlite::memory:"
+    sql: "select random() as number, {{{{ inputs.n }}}} as n"
+    fetchType: FETCH_ONE
+    taskCache: {{enabled: true{ttl}}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +101,14 @@ def test_a_task_that_was_done_before_gives_its_outputs_again_with_files_of_their
     assert server.logs(other["id"]) == ["a report on 2026-02-28"]
     uris = [one["taskRunList"][0]["outputs"]["uri"] for one in (first, second)]
     assert [one["id"] in uri for one, uri in zip((first, second), uris, strict=True)] == [True, True]
+
+
+def test_a_task_with_a_process_of_its_own_is_done_once_too_and_again_once_it_is_old(server: LocalServer) -> None:
+    flow = server.flow(ROLLED.format(id="rolled", ttl=""))
+    first, second, other = (server.execute(flow, wait=True, inputs={"n": n}) for n in ("1", "1", "2"))
+    rows = [one["taskRunList"][0]["outputs"]["row"] for one in (first, second, other)]
+    assert rows[0] == rows[1]
+    assert rows[2]["number"] != rows[0]["number"]
+    aged = server.flow(ROLLED.format(id="rolled-and-aged", ttl=", ttl: PT0.001S"))
+    numbers = {server.execute(aged, wait=True)["taskRunList"][0]["outputs"]["row"]["number"] for _ in range(2)}
+    assert len(numbers) == 2, "what was kept is too old at once"
