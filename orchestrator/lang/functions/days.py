@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.errors import ExpressionFailed
 from orchestrator.lang.functions.catalogue import Table, entry
-from orchestrator.lang.functions.javadates import parse_any, parse_local, parse_zoned
+from orchestrator.lang.functions.javadates import parse_any
 from orchestrator.lang.functions.printing import to_text
 from orchestrator.lang.functions.zones import ZULU
 
@@ -40,8 +40,9 @@ def month_of_year(value: Any) -> int:
 @entry(DAY_FUNCTIONS, "hourOfDay", parameters=("date",), required=1)
 def hour_of_day(value: Any) -> int:
     """The hour as it is written; a day without a time has none."""
-    at = value if isinstance(value, datetime) else _time("hourOfDay", to_text(value))
-    return at.hour
+    if not isinstance(value, datetime) and len(to_text(value)) <= len("2025-01-06"):
+        raise ExpressionFailed(f"The 'hourOfDay' function could not parse '{to_text(value)}' as a date with a time")
+    return _moment("hourOfDay", value).hour
 
 
 @entry(DAY_FUNCTIONS, "isWeekend", parameters=("date",), required=1)
@@ -89,24 +90,7 @@ def is_date_between(value: Any, after: Any, before: Any) -> bool:
 
 
 def _day(name: str, value: Any) -> date:
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    text = to_text(value)
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return _time(name, text).date()
-
-
-def _time(name: str, text: str) -> datetime:
-    for read in (parse_zoned, parse_local):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    raise ExpressionFailed(f"The '{name}' function could not parse '{text[:100]}' as a date")
+    return _moment(name, value).date()
 
 
 def _moment(name: str, value: Any) -> datetime:
