@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ExpressionFailed, NotFound, OrchestratorError
+from orchestrator.model.file_uri import SCHEME
 from orchestrator.model.values import Json
 from orchestrator.runtime.context import Context
 from orchestrator.sdk import CachedFor
 
 OUTPUTS = "outputs.json"
-_SCHEME = "kestra:///"
 _PLACES = {"workingDir": "", "outputDir": "", "bucketPath": ""}  # where a run happens to be is no property of the task
 
 
@@ -37,7 +37,7 @@ class TaskCache:
         """What was kept, its files put among this execution's own; None when nothing is, or it cannot be had."""
         if self._name is None:
             return None
-        with tempfile.TemporaryDirectory() as folder:
+        with self._between() as folder:
             try:
                 self._ctx.files.fetch_cache(self._name, Path(folder, "kept"), self._ttl)
                 found = self._unpacked(Path(folder))
@@ -48,6 +48,10 @@ class TaskCache:
                 return None
         self._ctx.logger.info("The task's outputs are taken from its cache")
         return found
+
+    def _between(self) -> tempfile.TemporaryDirectory[str]:
+        """A folder within the working directory, which goes with the run whatever becomes of the worker."""
+        return tempfile.TemporaryDirectory(dir=self._ctx.working_dir(), prefix=".between-")
 
     def _unpacked(self, folder: Path) -> dict[str, Json]:
         with tarfile.open(folder / "kept") as kept:
@@ -63,7 +67,7 @@ class TaskCache:
         """Keep outputs for executions to come. What cannot be kept is told in the log: the run has ended well all the same."""
         if self._name is None:
             return
-        with tempfile.TemporaryDirectory() as folder:
+        with self._between() as folder:
             try:
                 self._pack(Path(folder), outputs)
                 self._ctx.files.put_cache(self._name, Path(folder, "kept"))
@@ -96,7 +100,7 @@ def _name(ctx: Context, spec: Mapping[str, Json]) -> str | None:
 
 
 def _uris(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and value.startswith(_SCHEME):
+    if isinstance(value, str) and value.startswith(SCHEME):
         yield value
     elif isinstance(value, Mapping):
         for one in value.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ import pytest
 
 from orchestrator.errors import Unavailable
 from orchestrator.sdk import Dynamic, RunContext, Task, TaskFailed, Text, Warned
+from tests.unit.runtime.isolated_house import until
 from tests.unit.runtime.worker_house import House
 
 CACHE = {"enabled": True}
@@ -134,3 +136,38 @@ def test_a_cache_that_is_damaged_is_told_and_replaced(house: House, content: byt
     house.services.local_files.cached[name] = content
     assert outputs(house, "r2")["number"] == 2
     assert outputs(house, "r3")["number"] == 2
+
+
+def test_a_worker_that_dies_after_it_kept_and_before_it_told_has_the_next_take_what_was_done(house: House, tmp_path: Path) -> None:
+    house.executor.away = True
+    house.run({"type": "test.Counts", "taskCache": CACHE})
+    until(lambda: house.services.local_files.cached)
+    other = House(tmp_path / "other", {"test.Counts": Counts})
+    other.services = house.services
+    assert outputs(other, "r1", facts={"lease": 2})["number"] == 1
+    assert len(Counts.runs) == 1
+    house.executor.away = False
+
+
+def test_a_worker_that_dies_before_it_kept_has_the_next_run_the_task(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, died = threading.Event(), threading.Event()
+
+    def dies(*given: Any) -> None:
+        asked.set()
+        died.wait(20)
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(house.services.local_files, "put_cache", dies)
+    house.run({"type": "test.Counts", "taskCache": CACHE})
+    assert asked.wait(20)
+    other = House(tmp_path / "other", {"test.Counts": Counts})
+    assert outputs(other, "r1", facts={"lease": 2})["number"] == 2
+    died.set()
+    house.executor.outcome()
+
+
+def test_nothing_of_the_cache_stays_in_the_working_directory(house: House, tmp_path: Path) -> None:
+    outputs(house, "r1")
+    outputs(house, "r2")
+    house.until_idle()
+    assert list((tmp_path / "work").iterdir()) == []
