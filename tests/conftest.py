@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 from functools import cache
+from typing import NoReturn
 
 import pytest
 
 MARKED = {"docker": "a Docker engine that answers `docker version`"}
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """End the test for want of `what`: skipped on a person's machine, failed where `CI=true`."""
     message = f"needs {what}"
     if os.environ.get("CI") == "true":

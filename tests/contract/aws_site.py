@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from orchestrator_plugins.aws.batch import Batch
 from orchestrator_plugins.aws.emulator import Account, Emulator
+from tests.conftest import missing
 
 IMAGE, SIDECAR = "test/busybox", "test/aws"
 REGION = "eu-west-1"
@@ -28,7 +26,7 @@ def need_images() -> None:
         subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False, timeout=60).returncode == 0 for image in (IMAGE, SIDECAR)
     )
     if not found:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no Docker engine with the images {IMAGE} and {SIDECAR} answers")
+        missing(f"a Docker engine with the images {IMAGE} and {SIDECAR}")
 
 
 @contextmanager

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from orchestrator_plugins.gcp.emulator import Emulator
 from orchestrator_plugins.gcp.runner import Batch
+from tests.conftest import missing
 from tests.contract.docker_images import docker
 
 IMAGE = "test/busybox"
@@ -25,7 +23,7 @@ def need_docker() -> None:
     asked = ["docker", "image", "inspect", IMAGE]
     found = shutil.which("docker") is not None and subprocess.run(asked, capture_output=True, check=False, timeout=60).returncode == 0
     if not found:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no Docker engine with the image {IMAGE} answers")
+        missing(f"a Docker engine with the image {IMAGE}")
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pymysql
-import pytest
+
+from tests.conftest import missing
 
 STARTING = 60.0  # seconds
 
@@ -33,7 +34,7 @@ def _user() -> str | None:
 def server(*, port: int, options: tuple[str, ...] = ()) -> Iterator[Path]:
     """The socket of a running server, which has the database `shop` and the user `tester` without a password. Skips or fails where there is none."""
     if shutil.which("mariadbd") is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("MariaDB is not installed: apt-get install mariadb-server")
+        missing("MariaDB: apt-get install mariadb-server")
     folder, user = Path(tempfile.mkdtemp(prefix="my-", dir="/tmp")), _user()
     who = [f"--user={user}"] if user is not None else []
     try:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.conftest import missing
 
 PORT = 5432  # names the socket file only: nothing listens on the network
 
@@ -76,7 +76,7 @@ def server(*, listen: int | None = None, hba: str = "", files: Mapping[str, str]
     """
     bin_ = programs()
     if bin_ is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("PostgreSQL is not installed: apt-get install postgresql")
+        missing("PostgreSQL: apt-get install postgresql")
     user = _user()
     with _folder(user) as folder:
         data = folder / "data"

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import missing
 from tests.integration.crash_points import containers_created, containers_left
 from tests.integration.failure_table import Scene, scenes
 from tests.integration.far_machine import able
 from tests.integration.local_server import eventually
 
-pytestmark = [pytest.mark.ray, pytest.mark.docker, pytest.mark.timeout(300), pytest.mark.skipif(not able(), reason="making networks needs root")]
+pytestmark = [pytest.mark.ray, pytest.mark.docker, pytest.mark.timeout(300)]
 
 FLOW = """
 id: in-{group}
@@ -29,6 +30,8 @@ tasks:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    if not able():
+        missing("root and iproute2, for a network that can be cut")
     with scenes(tmp_path_factory.mktemp("lost-engines")) as made:
         yield made
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing
 from tests.integration.shell import Shell
 
 GOOD = "id: good\nnamespace: refusals\ntasks:\n  - {id: hello, type: core.log.Log, message: Hello}\n"
@@ -140,7 +141,7 @@ def _read_only(folder: Path) -> tuple[str, ...]:
         folder.chmod(0o500)
         return ()
     if shutil.which("unshare") is None:
-        pytest.skip("needs unshare: root may write anywhere")
+        missing("unshare: root may write anywhere")
     return ("unshare", "-m", "sh", "-c", f'mount --bind "{folder}" "{folder}" && mount -o remount,ro,bind "{folder}" && exec "$@"', "sh")
 
 

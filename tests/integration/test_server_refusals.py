@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from orchestrator.runtime import ray_processes
+from tests.conftest import missing
 from tests.integration.local_server import LocalServer, eventually
 from tests.integration.shell import Shell
 from tests.integration.test_refusals import BAD_YAML, GOOD, UNKNOWN_TYPE, WANTS
@@ -24,6 +25,13 @@ PRIVATE = (TOKEN, KEY, SECRET, base64.b64encode(SECRET.encode()).decode())
 
 SOCKET = Path("/var/run/docker.sock")
 HIDES = os.geteuid() == 0 and shutil.which("unshare") is not None and SOCKET.exists()
+
+
+@pytest.fixture
+def no_engine() -> None:
+    """That no Docker engine answers the server: none is here, or it is hidden."""
+    if SOCKET.exists() and not HIDES:
+        missing("root and unshare, to hide this machine's Docker engine")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +114,7 @@ class TestWithAServer:
         assert server.healthy()
         assert server.mark() is not None
 
-    @pytest.mark.skipif(SOCKET.exists() and not HIDES, reason="only root can hide this machine's Docker engine")
+    @pytest.mark.usefixtures("no_engine")
     def test_without_an_engine_a_task_without_an_image_runs_as_a_process_and_says_so(self, server: LocalServer, user: Shell) -> None:
         text = "id: plain\nnamespace: refusals\ntasks:\n  - {id: say, type: scripts.shell.Commands, commands: [echo hello]}\n"
         said = user.type("run", user.file("plain.yaml", text))
@@ -116,7 +124,7 @@ class TestWithAServer:
         assert "No Docker engine answers and the task names no containerImage: it runs as a process" in warnings[0]["message"]
         assert "hello" in [line["message"] for line in _log(server, "plain")]
 
-    @pytest.mark.skipif(SOCKET.exists() and not HIDES, reason="only root can hide this machine's Docker engine")
+    @pytest.mark.usefixtures("no_engine")
     def test_an_unreachable_engine_is_named_with_both_ways_out(self, server: LocalServer, user: Shell) -> None:
         _fails_clearly(
             server, user, "no_engine", "", f"no Docker engine answers at unix://{SOCKET}: start the engine or mount its socket, or run the task on the"
